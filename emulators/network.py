@@ -1,0 +1,281 @@
+"""The network of one estate: hosts in zones, the links between zones, blocked ports, and a record of every flow.
+
+Components never open sockets. A component is given its `Host` and asks it for connections and listeners. So each flow has a
+source, a destination, a port, byte counts and whether it was TLS, and the same scenario can judge ports in virtual time and over
+real sockets. How bytes travel is the `Transport`'s matter: `emulators.http.inprocess` calls WSGI applications directly,
+`emulators.http.sockets` uses TLS on loopback addresses.
+
+Direction is always client to server. Bytes are those of HTTP messages (start line, headers, body), before TLS.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from emulators.clock import Clock
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+#: Zones of an estate. `operator` is the person or tool outside; it reaches every zone.
+ONPREM, AZURE_PUBLIC, AZURE_VNET, OPERATOR = "onprem", "azure-public", "azure-vnet", "operator"
+
+#: Which links carry traffic from one zone to another (NET-003, NET-007, NET-008, NET-009). A pair that is missing has no path at all.
+PATHS: dict[tuple[str, str], frozenset[str]] = {
+    (ONPREM, AZURE_PUBLIC): frozenset({"internet", "expressroute-public"}),
+    (ONPREM, AZURE_VNET): frozenset({"vpn", "expressroute-private"}),
+    (AZURE_VNET, ONPREM): frozenset({"vpn", "expressroute-private"}),
+    (AZURE_VNET, AZURE_PUBLIC): frozenset({"backbone"}),
+}
+
+
+class Unreachable(ConnectionError):
+    """No connection could be made: no path, a blocked port, an unknown name, or nobody listening."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """All traffic from one host to one port of another."""
+
+    source: str
+    destination: str
+    port: int
+    tls: bool
+    bytes_out: int = 0
+    bytes_in: int = 0
+    requests: int = 0
+    first: float = 0.0
+    last: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A connection that the network refused, with the reason."""
+
+    when: float
+    source: str
+    destination: str
+    port: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A firewall rule: traffic that matches all given fields is dropped. `None` matches everything."""
+
+    source: str | None = None
+    destination: str | None = None
+    port: int | None = None
+
+    def matches(self, source: str, destination: str, port: int) -> bool:
+        return self.source in (None, source) and self.destination in (None, destination) and self.port in (None, port)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Listener(Protocol):
+    """An open port. `port` is the documented one, `actual` where it really listens."""
+
+    port: int
+    actual: int
+
+    def close(self) -> None: ...
+
+
+class Transport(Protocol):
+    """How bytes travel: in process or over sockets."""
+
+    def listen(self, host: "Host", port: int, app: WsgiApp, *, tls: bool, asgi: Any = None) -> Listener: ...
+
+    def connection(self, source: "Host", destination: str, port: int, *, tls: bool, timeout: float) -> Any:
+        """An object with the interface of `http.client.HTTPConnection`. Its `request` raises `OSError` when unreachable."""
+        ...
+
+    def forget(self, host: "Host") -> None:
+        """Close the kept connections of a host that is gone."""
+        ...
+
+
+class Network:
+    """Hosts, links, firewall rules and flows of one estate."""
+
+    def __init__(self, clock: Clock, transport: Transport, *, links: Iterable[str] = ("internet", "backbone")):
+        self.clock = clock
+        self.transport = transport
+        self.links: set[str] = set(links)
+        self.blocks: list[Block] = []
+        self.denied: list[Denied] = []
+        self._hosts: dict[str, Host] = {}
+        self._names: dict[str, str] = {}
+        self._flows: dict[tuple[str, str, int, bool], Flow] = {}
+        self._lock = threading.Lock()
+
+    # hosts -----------------------------------------------------------------------------------------------------------
+
+    def host(self, name: str, zone: str, *, address: str = "", names: Iterable[str] = ()) -> "Host":
+        """Add a host. `names` are the DNS names (besides its own) it answers to."""
+        if name in self._hosts:
+            raise ValueError(f"a host named {name!r} exists already")
+        host = Host(self, name, zone, address)
+        self._hosts[name] = host
+        for alias in (name, address, *names):
+            if alias:
+                self._names[alias.lower()] = name
+        return host
+
+    def remove(self, host: "Host") -> None:
+        """Take a host off the network: its listeners close, its connections end."""
+        host.close()
+        self._hosts.pop(host.name, None)
+        self._names = {alias: name for alias, name in self._names.items() if name != host.name}
+
+    def find(self, name: str) -> "Host | None":
+        """The host of a DNS name or address."""
+        return self._hosts.get(self._names.get(name.lower(), ""))
+
+    def hosts(self) -> "list[Host]":
+        return list(self._hosts.values())
+
+    def names_of(self, host: "Host") -> list[str]:
+        return [alias for alias, name in self._names.items() if name == host.name]
+
+    # rules -----------------------------------------------------------------------------------------------------------
+
+    def block(self, *, source: str | None = None, destination: str | None = None, port: int | None = None) -> Block:
+        block = Block(source, destination, port)
+        self.blocks.append(block)
+        return block
+
+    def unblock(self, block: Block) -> None:
+        if block in self.blocks:
+            self.blocks.remove(block)
+
+    def refusal(self, source: "Host", destination: str, port: int) -> str | None:
+        """Why `source` cannot reach `destination:port`, or None when it can."""
+        target = self.find(destination)
+        if target is None:
+            return f"no host is named {destination}"
+        if any(block.matches(source.name, target.name, port) for block in self.blocks):
+            return f"port {port} from {source.name} to {target.name} is blocked"
+        if source.zone in (target.zone, OPERATOR) or target.zone == OPERATOR:
+            return None
+        needed = PATHS.get((source.zone, target.zone), frozenset())
+        if needed & self.links:
+            return None
+        ways = " or ".join(sorted(needed)) or "nothing"
+        return f"no path from {source.zone} to {target.zone} ({ways} would carry it)"
+
+    def check(self, source: "Host", destination: str, port: int) -> "Host":
+        """The destination host; raises `Unreachable` (and records the denial) when it cannot be reached."""
+        reason = self.refusal(source, destination, port)
+        if reason is not None:
+            target = self.find(destination)
+            denied = Denied(self.clock.now(), source.name, target.name if target else destination, port, reason)
+            with self._lock:
+                self.denied.append(denied)
+            raise Unreachable(f"cannot connect from {source.name} to {destination}:{port}: {reason}")
+        found = self.find(destination)
+        assert found is not None
+        return found
+
+    # flows -----------------------------------------------------------------------------------------------------------
+
+    def record(self, source: str, destination: str, port: int, *, tls: bool, sent: int, received: int) -> None:
+        """Note one exchange of `source` with `destination:port`."""
+        now = self.clock.now()
+        with self._lock:
+            flow = self._flows.get((source, destination, port, tls))
+            if flow is None:
+                flow = self._flows[source, destination, port, tls] = Flow(source, destination, port, tls, first=now)
+            flow.bytes_out += sent
+            flow.bytes_in += received
+            flow.requests += 1
+            flow.last = now
+
+    def flows(self, *, since: float = 0.0) -> list[Flow]:
+        """Flows that were active at or after `since`, in the order of their first appearance."""
+        with self._lock:
+            return [flow for flow in self._flows.values() if flow.last >= since]
+
+
+@dataclass(slots=True)
+class Host:
+    """One machine's place on the network: what a component is given to talk and to listen."""
+
+    network: Network
+    name: str
+    zone: str
+    address: str = ""
+    #: Who signed this host's certificate and whom it trusts. Two hosts with different authorities cannot talk TLS.
+    authority: str = "estate"
+    _listeners: list[Listener] = field(default_factory=list)
+    _kept: dict[tuple[str, int, bool], list[Any]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def clock(self) -> Clock:
+        return self.network.clock
+
+    def listen(self, port: int, app: WsgiApp, *, tls: bool = True, asgi: Any = None) -> Listener:
+        """Open `port` with a WSGI application. `environ["drillbed.peer"]` names the calling host.
+
+        `asgi` may give a faster ASGI face of the same thing for transports that have sockets.
+        Raises `OSError` with what to do when the port is taken.
+        """
+        listener = self.network.transport.listen(self, port, app, tls=tls, asgi=asgi)
+        self._listeners.append(listener)
+        return listener
+
+    def connection(self, destination: str, port: int, *, tls: bool = True, timeout: float = 60.0) -> Any:
+        """A connection with the interface of `http.client.HTTPConnection`, for client libraries that take one."""
+        return self.network.transport.connection(self, destination, port, tls=tls, timeout=timeout)
+
+    def request(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"", timeout: float = 60.0
+    ) -> Reply:
+        """One HTTP exchange. Raises `OSError` (`Unreachable`, TLS errors, timeouts) when no answer came."""
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        key = (parts.hostname or "", parts.port or (443 if tls else 80), tls)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection = self._take(key, timeout)
+        try:
+            connection.request(method, target, body=body or None, headers={"Host": parts.netloc, **(headers or {})})
+            answer = connection.getresponse()
+            reply = Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(key, connection)
+        return reply
+
+    def close(self) -> None:
+        """Close every listener and kept connection."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        with self._lock:
+            kept, self._kept = self._kept, {}
+        for connections in kept.values():
+            for connection in connections:
+                connection.close()
+        self.network.transport.forget(self)
+
+    def _take(self, key: tuple[str, int, bool], timeout: float) -> Any:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept:
+                return kept.pop()
+        return self.connection(key[0], key[1], tls=key[2], timeout=timeout)
+
+    def _keep(self, key: tuple[str, int, bool], connection: Any) -> None:
+        with self._lock:
+            self._kept.setdefault(key, []).append(connection)
