@@ -1,0 +1,1 @@
+"""What a drill reports: the result as plain data, `drill.json`, `report.html`, and live progress on the terminal."""
