@@ -1,0 +1,33 @@
+"""How the reference behaves, as one frozen table: each value with the requirement it implements.
+
+A component is given a `Rules` and asks it; a mutant of the product is the same table with one value changed.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The reference as the documents have it. Units are in the names."""
+
+    # data plane ----------------------------------------------------------------------------------------------------------
+    data_port: int = 9443  #: NET-002: agent to process server, process server to master target
+    group_port: int = 20004  #: NET-006, MVM-002: between members of a replication group
+    control_port: int = 443  #: NET-001
+    crash_minutes: float = 5.0  #: RPT-001: where the policy names no other value
+    disks_copying_at_once: int = 3  #: REP-005
+    track_during_copy: bool = True  #: REP-004: writes during the copy are in the stream
+    send_only_differences: bool = True  #: REP-014, RPR-015: a sync compares checksums first
+    skip_zeros: bool = True  #: REP-005: unused areas are processed without being transferred
+    resync_after_power_loss: bool = True  #: REP-013
+    order_across_disks: bool = True  #: REP-010: one stream for all disks of a machine
+    compress: bool = True  #: REP-012
+    encrypt: bool = True  #: REP-012
+    ship_at_once: bool = True  #: REP-006: no replication interval
+    shared_points: bool = True  #: MVM-001: tags by a barrier between the members
+    app_points: bool = True  #: RPT-002, RPT-003
+    point_needs_all_disks: bool = True  #: REP-011
+    thin_points: bool = True  #: RPT-007, RPT-008
+    remove_points_at_commit: bool = True  #: RPT-011
+
+    # configuration server and master target ------------------------------------------------------------------------------
