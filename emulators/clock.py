@@ -13,6 +13,7 @@ Work on the clock is either a plain callable (`call_later`) or a *process*: a ge
 it wants to rest. Only one piece of work runs at a time, in the order (due time, time of scheduling).
 """
 
+import contextlib
 import heapq
 import random
 import secrets
@@ -63,10 +64,8 @@ class Task:
         if self._timer is not None:
             self._timer.cancel()
         if self._process is not None:
-            try:
+            with contextlib.suppress(ValueError):  # it is running right now: it will not be resumed after its next rest
                 self._process.close()
-            except ValueError:  # it is running right now: it will not be resumed after its next rest
-                pass
 
 
 class Scope:

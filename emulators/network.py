@@ -21,7 +21,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 #: Zones of an estate. `operator` is the person or tool outside; it reaches every zone.
 ONPREM, AZURE_PUBLIC, AZURE_VNET, OPERATOR = "onprem", "azure-public", "azure-vnet", "operator"
 
-#: Which links carry traffic from one zone to another (NET-003, NET-007, NET-008, NET-009). A pair that is missing has no path at all.
+#: Which links carry traffic from one zone to another (NET-003, NET-007, NET-008, NET-009). A missing pair has no path at all.
 PATHS: dict[tuple[str, str], frozenset[str]] = {
     (ONPREM, AZURE_PUBLIC): frozenset({"internet", "expressroute-public"}),
     (ONPREM, AZURE_VNET): frozenset({"vpn", "expressroute-private"}),
@@ -246,16 +246,23 @@ class Host:
         tls = parts.scheme == "https"
         key = (parts.hostname or "", parts.port or (443 if tls else 80), tls)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection = self._take(key, timeout)
-        try:
-            connection.request(method, target, body=body or None, headers={"Host": parts.netloc, **(headers or {})})
-            answer = connection.getresponse()
-            reply = Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-        except BaseException:
-            connection.close()
-            raise
-        self._keep(key, connection)
-        return reply
+        sent = {"Host": parts.netloc, **(headers or {})}
+        while True:
+            connection, kept = self._take(key, timeout)
+            try:
+                connection.request(method, target, body=body or None, headers=sent)
+                answer = connection.getresponse()
+                reply = Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            except (ConnectionResetError, BrokenPipeError):
+                connection.close()
+                if not kept:  # a kept connection may have been closed by the other side long ago: ask again on a new one
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                self._keep(key, connection)
+                return reply
 
     def close(self) -> None:
         """Close every listener and kept connection."""
@@ -269,12 +276,12 @@ class Host:
                 connection.close()
         self.network.transport.forget(self)
 
-    def _take(self, key: tuple[str, int, bool], timeout: float) -> Any:
+    def _take(self, key: tuple[str, int, bool], timeout: float) -> tuple[Any, bool]:
         with self._lock:
             kept = self._kept.get(key)
             if kept:
-                return kept.pop()
-        return self.connection(key[0], key[1], tls=key[2], timeout=timeout)
+                return kept.pop(), True
+        return self.connection(key[0], key[1], tls=key[2], timeout=timeout), False
 
     def _keep(self, key: tuple[str, int, bool], connection: Any) -> None:
         with self._lock:

@@ -41,7 +41,8 @@ class InProcessListener:
         self.transport, self.host, self.port, self.actual, self.app, self.tls = transport, host, port, port, app, tls
 
     def close(self) -> None:
-        self.transport._open.pop((self.host.name, self.port), None)
+        if self.transport._open.get((self.host.name, self.port)) is self:
+            del self.transport._open[self.host.name, self.port]
 
 
 class InProcessConnection:

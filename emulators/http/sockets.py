@@ -1,0 +1,285 @@
+"""The embedded way: every listener is a TLS socket on its host's own loopback address and, where possible, its documented port.
+
+One thread runs the asyncio loop of all servers of an estate (uvicorn); WSGI applications run on worker threads. Clients are
+`http.client` connections bound to their own host's address, which check the estate's certificate authority.
+
+Where a low port may not be bound, or only 127.0.0.1 exists, the port plan gives a free port instead; the flow log shows the
+documented one in any case.
+"""
+
+import asyncio
+import errno
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import trustme
+import uvicorn
+from a2wsgi import WSGIMiddleware
+
+from emulators.network import Host, Unreachable, WsgiApp
+
+#: A listener on a kept connection must not close it while an estate is busy elsewhere.
+KEEP_ALIVE_SECONDS = 3600
+
+
+class PortTakenError(OSError):
+    """Another program holds the port. The message says which and what to do."""
+
+
+class Authorities:
+    """Certificate authorities by name, one leaf certificate per host, as PEM files in `folder`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._made: dict[str, Any] = {}
+        self._clients: dict[str, ssl.SSLContext] = {}
+
+    def bundle(self, authority: str = "estate") -> Path:
+        """The PEM file of an authority: what a client has to trust."""
+        self._authority(authority)
+        return self.folder / f"{authority}-ca.pem"
+
+    def leaf(self, authority: str, name: str, names: Iterable[str]) -> tuple[Path, Path]:
+        """Certificate chain and key of a host, as files."""
+        certificate, key = self.folder / f"{authority}-{name}.pem", self.folder / f"{authority}-{name}.key"
+        issued = self._authority(authority).issue_cert(*dict.fromkeys(names), common_name=name)
+        certificate.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+        key.touch(mode=0o600)
+        key.write_bytes(issued.private_key_pem.bytes())
+        return certificate, key
+
+    def client(self, authority: str) -> ssl.SSLContext:
+        """What a client that trusts `authority` alone uses. Names are checked."""
+        if authority not in self._clients:
+            self._clients[authority] = ssl.create_default_context(cafile=str(self.bundle(authority)))
+        return self._clients[authority]
+
+    def _authority(self, name: str) -> Any:
+        if name not in self._made:
+            made = trustme.CA(organization_name=f"drillbed {name}")
+            made.cert_pem.write_to_path(str(self.folder / f"{name}-ca.pem"))
+            self._made[name] = made
+        return self._made[name]
+
+
+class Sockets:
+    """Transport over loopback sockets."""
+
+    def __init__(self, folder: Path):
+        self.authorities = Authorities(folder)
+        self._open: dict[tuple[str, int], SocketListener] = {}
+        self._external: dict[tuple[str, int], tuple[str, int]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def listen(self, host: Host, port: int, app: WsgiApp, *, tls: bool, asgi: Any = None) -> "SocketListener":
+        if (host.name, port) in self._open:
+            raise PortTakenError(f"port {port} of {host.name} is taken by another listener of this estate")
+        bound = _bind(host.address, port)
+        listener = SocketListener(self, host, port, bound, app, tls, asgi)
+        self._open[host.name, port] = listener
+        listener.start(self._running_loop())
+        return listener
+
+    def external(self, host: Host, port: int, address: str, actual: int) -> None:
+        """Tell where a program that is not served from here (Azurite) listens for `host:port`."""
+        self._external[host.name, port] = (address, actual)
+
+    def where(self, host: Host, port: int) -> tuple[str, int] | None:
+        """Address and port at which `host:port` really listens."""
+        listener = self._open.get((host.name, port))
+        return (host.address, listener.actual) if listener else self._external.get((host.name, port))
+
+    def connection(self, source: Host, destination: str, port: int, *, tls: bool, timeout: float) -> http.client.HTTPConnection:
+        context = self.authorities.client(source.authority) if tls else None
+        return SocketConnection(self, source, destination, port, context, timeout)
+
+    def forget(self, host: Host) -> None:
+        """Nothing is kept for a host beside its listeners, which it closes itself."""
+
+    def close(self) -> None:
+        """Close every listener and end the loop's thread."""
+        listeners = list(self._open.values())
+        for listener in listeners:
+            listener.end()
+        for listener in listeners:
+            listener.close()
+        with self._lock:
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(timeout=10)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                import uvloop  # only here: the virtual way must not pay for it
+
+                self._loop = uvloop.new_event_loop()
+                self._thread = threading.Thread(target=_run_loop, args=(self._loop,), name="servers", daemon=True)
+                self._thread.start()
+            return self._loop
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    """A bound socket on the documented port, or on a free one where the system does not allow it."""
+    for candidate, number in ((address, port), (address, 0), ("127.0.0.1", 0)):
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((candidate, number))
+            bound.listen(128)  # so that a client of the first moment is not refused while the loop takes over
+        except OSError as error:
+            bound.close()
+            if error.errno == errno.EADDRINUSE:
+                raise PortTakenError(
+                    f"port {port} on {address} is taken by another program: stop it (`ss -ltnp | grep :{port}` names it)"
+                ) from error
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL):
+                raise
+        else:
+            return bound
+    raise OSError(f"no port can be opened on {address} or 127.0.0.1")
+
+
+class SocketListener:
+    """One listening port, served by uvicorn on the estate's loop."""
+
+    def __init__(self, transport: Sockets, host: Host, port: int, bound: socket.socket, app: WsgiApp, tls: bool, asgi: Any):
+        self.transport, self.host, self.port, self.tls = transport, host, port, tls
+        self.actual: int = bound.getsockname()[1]
+        self._socket = bound
+        self._bridge = WSGIMiddleware(_named(host, port, app, tls), workers=8)
+        files = _certificate(transport.authorities, host) if tls else {}
+        config = uvicorn.Config(
+            asgi or self._bridge,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=1,
+            **files,
+        )
+        config.load()
+        self._server = uvicorn.Server(config)
+        self._done: Any = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Serve. The socket listens already, so a client that comes before the server runs waits in its backlog."""
+        self._done = asyncio.run_coroutine_threadsafe(self._server.serve(sockets=[self._socket]), loop)
+
+    def close(self) -> None:
+        """Stop listening. Connections end at once, as they do when a process dies."""
+        self.end()
+        try:
+            self._done.result(timeout=10)
+        finally:
+            self._socket.close()
+            self._bridge.executor.shutdown(wait=False)
+
+    def end(self) -> None:
+        """Begin to close, without waiting for it."""
+        key, loop = (self.host.name, self.port), self.transport._loop
+        if self.transport._open.get(key) is self:
+            del self.transport._open[key]
+            if loop is not None:
+                loop.call_soon_threadsafe(self._abort)
+
+    def _abort(self) -> None:
+        self._server.should_exit = self._server.force_exit = True
+        for connection in list(self._server.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+
+def _certificate(authorities: Authorities, host: Host) -> dict[str, Any]:
+    names = [f"{name}.drillbed" if "." not in name else name for name in host.network.names_of(host)]
+    certificate, key = authorities.leaf(
+        host.authority, host.name, [*host.network.names_of(host), *names, host.address, "127.0.0.1", "localhost"]
+    )
+    return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
+
+
+def _named(host: Host, port: int, app: WsgiApp, tls: bool) -> WsgiApp:
+    """Put the calling host's name into the environment; note the traffic of callers that are not hosts of the estate."""
+
+    def named(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        network = host.network
+        peer = network.find(environ.get("REMOTE_ADDR", ""))
+        environ["drillbed.peer"] = peer.name if peer else "operator"
+        if peer is None:
+            sent = int(environ.get("CONTENT_LENGTH") or 0)
+            network.record("operator", host.name, port, tls=tls, sent=sent, received=0)
+        return app(environ, start_response)
+
+    return named
+
+
+class SocketConnection(http.client.HTTPConnection):
+    """An `http.client` connection inside the estate: names resolve to hosts, each request is checked, bytes are counted."""
+
+    def __init__(
+        self, transport: Sockets, source: Host, destination: str, port: int, context: ssl.SSLContext | None, timeout: float
+    ):
+        super().__init__(destination, port, timeout=timeout)
+        self.default_port = 443 if context else 80
+        self._transport, self._source, self._documented, self._context = transport, source, port, context
+        self._sent = 0
+        self._target = ""
+
+    def connect(self) -> None:
+        target = self._source.network.check(self._source, self.host, self._documented)
+        where = self._transport.where(target, self._documented)
+        if where is None:
+            raise Unreachable(f"cannot connect from {self._source.name} to {self.host}:{self._documented}: nobody listens there")
+        raw = socket.create_connection(where, timeout=self.timeout, source_address=(self._source.address or "", 0))
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.sock = self._context.wrap_socket(raw, server_hostname=self.host) if self._context else raw
+        except OSError:
+            raw.close()
+            raise
+
+    def request(
+        self, method: str, url: str, body: Any = None, headers: Mapping[str, Any] | None = None, *, encode_chunked: bool = False
+    ) -> None:
+        self._target = self._source.network.check(self._source, self.host, self._documented).name
+        self._sent = 0
+        super().request(method, url, body=body, headers=dict(headers or {}), encode_chunked=encode_chunked)
+
+    def send(self, data: Any) -> None:
+        self._sent += len(data) if hasattr(data, "__len__") else 0
+        super().send(data)
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        try:
+            response = super().getresponse()
+        except http.client.HTTPException as error:
+            if isinstance(error, OSError):
+                raise
+            raise ConnectionError(f"{self.host}:{self._documented} did not answer with HTTP: {error!r}") from error
+        received = 17 + sum(len(name) + len(value) + 4 for name, value in response.getheaders()) + int(response.length or 0)
+        self._source.network.record(
+            self._source.name, self._target, self._documented, tls=self._context is not None, sent=self._sent, received=received
+        )
+        return response
