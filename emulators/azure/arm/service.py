@@ -1,0 +1,238 @@
+"""Resource Manager as a WSGI application: everything every request goes through, around the operations of the providers."""
+
+import base64
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from emulators.azure.arm.access import Access, CheckToken, bearer
+from emulators.azure.arm.messages import Answer, Call, Json, Refusal
+from emulators.azure.arm.operations import Operation, Operations
+from emulators.azure.arm.routing import Endpoint, Router, clean_path
+from emulators.azure.arm.store import ResourceStore
+from emulators.clock import Clock
+
+#: The largest request body, as the real Resource Manager has it.
+BODY_LIMIT = 4 * 1024 * 1024
+
+GROUP_TYPE = "Microsoft.Resources/resourceGroups"
+
+_REASONS = {
+    200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
+    404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 412: "Precondition Failed", 413: "Content Too Large",
+    415: "Unsupported Media Type", 429: "Too Many Requests", 500: "Internal Server Error",
+}  # fmt: skip
+
+#: Header that counts what is left of the subscription's hourly allowance, and the allowance, by method.
+_ALLOWANCES = {"GET": ("reads", 11999), "HEAD": ("reads", 11999), "DELETE": ("deletes", 14999)}
+_WRITES = ("writes", 1199)
+
+
+class Arm:
+    """One estate's Resource Manager. See the package's docstring for how a provider is written.
+
+    `check_token` gives the claims of a bearer token or raises `Refusal` 401; `challenge` is where clients get tokens
+    (`<login>/<tenant>`). `faults` collects exceptions that are bugs of ours: clients get a 500, tests look here.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        subscriptions: Iterable[str],
+        check_token: CheckToken,
+        challenge: str,
+        locations: Iterable[str],
+        fast: bool = True,
+    ):
+        self.clock = clock
+        self.scope = clock.scope("azure")
+        self.lock = threading.RLock()
+        self.faults: list[BaseException] = []
+        self.store = ResourceStore()
+        self.router = Router()
+        self.access = Access()
+        self.operations = Operations(self.scope, self.lock, self.faults, fast=fast)
+        self.subscriptions = {subscription.lower(): subscription for subscription in subscriptions}
+        self.locations = tuple(locations)
+        self.challenge = challenge
+        self.providers: dict[str, Any] = {}
+        self.public: dict[str, Callable[[str, dict[str, str]], Answer]] = {}
+        self._check_token = check_token
+        self._spent: dict[str, int] = {}
+
+    def register(self, provider: Any) -> None:
+        """Add a resource provider: an object whose methods are marked with `operation` and that has a `namespace`."""
+        self.providers.setdefault(provider.namespace.lower(), provider)
+        self.router.register(provider)
+
+    # one request -------------------------------------------------------------------------------------------------------
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        method = environ["REQUEST_METHOD"]
+        correlation = environ.get("HTTP_X_MS_CORRELATION_REQUEST_ID") or self.clock.uuid()
+        try:
+            payload, answer = self._guarded(environ, method, correlation)
+        except Refusal as refusal:
+            answer = self._refused(refusal)
+            payload = orjson.dumps(answer.body)
+        except Exception as bug:
+            self.faults.append(bug)
+            answer = Answer(500, {"error": {"code": "InternalServerError", "message": "An internal error has occurred."}})
+            payload = orjson.dumps(answer.body)
+        headers = self._headers(environ, method, correlation, answer, payload)
+        start_response(f"{answer.status} {_REASONS.get(answer.status, 'Status')}", headers)
+        return [] if method == "HEAD" else [payload]
+
+    def _guarded(self, environ: dict[str, Any], method: str, correlation: str) -> tuple[bytes, Answer]:
+        path = clean_path(environ.get("PATH_INFO", "/").encode("latin-1").decode("utf-8", "replace"))
+        query = {name.lower(): value for name, value in parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)}
+        base_url = f"{environ.get('wsgi.url_scheme', 'https')}://{environ.get('HTTP_HOST') or environ['SERVER_NAME']}"
+        content = _content(environ)
+        if path.lower() in self.public and method == "GET":
+            answer = self.public[path.lower()](base_url, query)
+            return orjson.dumps(answer.body), answer
+        claims = self._check_token(bearer(environ.get("HTTP_AUTHORIZATION", "")))
+        if not query.get("api-version"):
+            raise Refusal(
+                400,
+                "MissingApiVersionParameter",
+                "The api-version query parameter (?api-version=) is required for all requests.",
+            )
+        call = Call(
+            method=method,
+            path=path,
+            parameters={},
+            query=query,
+            body=_json_object(environ, content),
+            principal=claims,
+            api_version=query["api-version"],
+            headers={k[5:].replace("_", "-").lower(): v for k, v in environ.items() if k.startswith("HTTP_")},
+            base_url=base_url,
+            correlation_id=correlation,
+        )
+        with self.lock:
+            answer = self.dispatch(call)
+            # Written out under the lock: answers share objects with the store.
+            return (b"" if answer.body is None else orjson.dumps(answer.body)), answer
+
+    def dispatch(self, call: Call) -> Answer:
+        """Authorise and carry out one call; the lock is held. Raises `Refusal`."""
+        polled = self.operations.find(call.path) if call.method == "GET" else None
+        if polled is not None:
+            return self._poll(call, *polled)
+        endpoint, call.parameters = self.router.match(call.method, call.path)
+        call.template = endpoint.template
+        self._check_subscription(call)
+        self.access.check(call.principal, endpoint.action, call.path)
+        self._check_group(call, endpoint)
+        return endpoint.handler(call)
+
+    def _poll(self, call: Call, operation: Operation, kind: str) -> Answer:
+        if not self.access.sees(str(call.principal.get("oid", "")), "/".join(call.path.split("/")[:3])):
+            self.access.check(call.principal, "Microsoft.Resources/subscriptions/operationresults/read", call.path)
+        return self.operations.poll(call, operation, kind)
+
+    def _check_subscription(self, call: Call) -> None:
+        if call.subscription and call.subscription.lower() not in self.subscriptions:
+            raise Refusal(404, "SubscriptionNotFound", f"The subscription '{call.subscription}' could not be found.")
+
+    def _check_group(self, call: Call, endpoint: Endpoint) -> None:
+        if not endpoint.needs_group:
+            return
+        group = self.store.get(f"/subscriptions/{call.subscription}/resourceGroups/{call.group}")
+        if group is None:
+            raise Refusal(404, "ResourceGroupNotFound", f"Resource group '{call.group}' could not be found.")
+        deleting = group.properties.get("provisioningState") == "Deleting"
+        if deleting and call.method in ("PUT", "PATCH"):
+            raise Refusal(
+                409,
+                "ResourceGroupBeingDeleted",
+                f"The resource group '{call.group}' is in deprovisioning state and cannot perform this operation.",
+            )
+
+    # what every answer carries -------------------------------------------------------------------------------------------
+
+    def _refused(self, refusal: Refusal) -> Answer:
+        answer = Answer(refusal.status, {"error": refusal.error()})
+        if refusal.status == 401:
+            value = f'Bearer authorization_uri="{self.challenge}", error="invalid_token", error_description="{refusal.message}"'
+            if refusal.code == "ExpiredAuthenticationToken":
+                # As continuous access evaluation asks for a new token: clients whose own clock runs behind the estate's then
+                # get one.
+                claims = orjson.dumps({"access_token": {"nbf": {"essential": True, "value": str(int(self.clock.now()))}}})
+                value = (
+                    f'Bearer realm="", authorization_uri="{self.challenge}", client_id="00000003-0000-0000-c000-000000000000", '
+                    f'error="insufficient_claims", claims="{base64.b64encode(claims).decode()}"'
+                )
+            answer.headers["WWW-Authenticate"] = value
+        return answer
+
+    def _headers(self, environ: Json, method: str, correlation: str, answer: Answer, payload: bytes) -> list[tuple[str, str]]:
+        headers = {
+            "Cache-Control": "no-cache",
+            "Pragma": "no-cache",
+            "Expires": "-1",
+            "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+            "X-Content-Type-Options": "nosniff",
+            "x-ms-request-id": correlation,
+            "x-ms-correlation-request-id": correlation,
+            "x-ms-routing-request-id": f"EMULATED:{self.clock.utc():%Y%m%dT%H%M%SZ}:{correlation}",
+        }
+        if "HTTP_X_MS_CLIENT_REQUEST_ID" in environ:
+            headers["x-ms-client-request-id"] = environ["HTTP_X_MS_CLIENT_REQUEST_ID"]
+        if answer.status < 400:
+            kind, allowance = _ALLOWANCES.get(method, _WRITES)
+            with self.lock:
+                spent = self._spent[kind] = self._spent.get(kind, -1) + 1
+            headers[f"x-ms-ratelimit-remaining-subscription-{kind}"] = str(max(0, allowance - spent % (allowance + 1)))
+        if payload:
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        if answer.status != 204:
+            headers["Content-Length"] = str(len(payload))
+        # A client's header is echoed: a line break in it must not become a header of ours.
+        return [(name, value.replace("\r", "").replace("\n", "")) for name, value in {**headers, **answer.headers}.items()]
+
+
+def _content(environ: dict[str, Any]) -> bytes:
+    """The body, at most `BODY_LIMIT` bytes of it."""
+    stream = environ.get("wsgi.input")
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdigit():
+        if int(length) > BODY_LIMIT:
+            raise _too_large()
+        return stream.read(int(length)) if stream is not None and int(length) else b""
+    if stream is None or environ.get("HTTP_TRANSFER_ENCODING", "").lower() != "chunked":
+        return b""
+    data: bytes = stream.read(BODY_LIMIT + 1)
+    if len(data) > BODY_LIMIT:
+        raise _too_large()
+    return data
+
+
+def _too_large() -> Refusal:
+    return Refusal(413, "RequestContentTooLarge", f"The request content is larger than the allowed {BODY_LIMIT} bytes.")
+
+
+def _json_object(environ: dict[str, Any], content: bytes) -> Json | None:
+    if not content.strip():
+        return None
+    kind = environ.get("CONTENT_TYPE", "application/json").split(";")[0].strip().lower()
+    if kind not in ("application/json", "text/json", ""):
+        raise Refusal(
+            415,
+            "UnsupportedMediaType",
+            f"The content media type '{kind}' is not supported. Only 'application/json' is supported.",
+        )
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(
+            400, "InvalidRequestContent", f"The request content was invalid and could not be deserialized: '{error}'."
+        ) from None
+    if body is not None and not isinstance(body, dict):
+        raise Refusal(400, "InvalidRequestContent", "The request content was invalid: a JSON object is required.")
+    return body
