@@ -121,7 +121,7 @@ class Network:
     # hosts -----------------------------------------------------------------------------------------------------------
 
     def host(self, name: str, zone: str, *, address: str = "", names: Iterable[str] = ()) -> "Host":
-        """Add a host. `names` are the DNS names (besides its own) it answers to."""
+        """Add a host. `names` are the DNS names (besides its own) it answers to; `*.suffix` stands for every name below it."""
         if name in self._hosts:
             raise ValueError(f"a host named {name!r} exists already")
         host = Host(self, name, zone, address)
@@ -139,7 +139,9 @@ class Network:
 
     def find(self, name: str) -> "Host | None":
         """The host of a DNS name or address."""
-        return self._hosts.get(self._names.get(name.lower(), ""))
+        wanted = name.lower()
+        known = self._names.get(wanted) or self._names.get(f"*.{wanted.partition('.')[2]}", "")
+        return self._hosts.get(known)
 
     def hosts(self) -> "list[Host]":
         return list(self._hosts.values())

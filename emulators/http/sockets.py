@@ -74,7 +74,7 @@ class Sockets:
     def __init__(self, folder: Path):
         self.authorities = Authorities(folder)
         self._open: dict[tuple[str, int], SocketListener] = {}
-        self._external: dict[tuple[str, int], tuple[str, int]] = {}
+        self._external: dict[tuple[str, int, str], tuple[str, int]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -88,14 +88,20 @@ class Sockets:
         listener.start(self._running_loop())
         return listener
 
-    def external(self, host: Host, port: int, address: str, actual: int) -> None:
-        """Tell where a program that is not served from here (Azurite) listens for `host:port`."""
-        self._external[host.name, port] = (address, actual)
+    def external(self, host: Host, port: int, where: tuple[str, int], *, domain: str = "") -> None:
+        """Tell where a program that is not served from here (Azurite) listens for `host:port`.
 
-    def where(self, host: Host, port: int) -> tuple[str, int] | None:
-        """Address and port at which `host:port` really listens."""
+        `domain` narrows it to the DNS names directly below that domain, for hosts that serve several programs on one port.
+        """
+        self._external[host.name, port, domain] = where
+
+    def where(self, host: Host, port: int, name: str = "") -> tuple[str, int] | None:
+        """Address and port at which `host:port`, called by `name`, really listens."""
         listener = self._open.get((host.name, port))
-        return (host.address, listener.actual) if listener else self._external.get((host.name, port))
+        if listener is not None:
+            return (listener.address, listener.actual)
+        domain = name.lower().partition(".")[2]
+        return self._external.get((host.name, port, domain)) or self._external.get((host.name, port, ""))
 
     def connection(self, source: Host, destination: str, port: int, *, tls: bool, timeout: float) -> http.client.HTTPConnection:
         context = self.authorities.client(source.authority) if tls else None
@@ -163,7 +169,7 @@ class SocketListener:
 
     def __init__(self, transport: Sockets, host: Host, port: int, bound: socket.socket, app: WsgiApp, tls: bool, asgi: Any):
         self.transport, self.host, self.port, self.tls = transport, host, port, tls
-        self.actual: int = bound.getsockname()[1]
+        self.address, self.actual = bound.getsockname()[:2]
         self._socket = bound
         self._bridge = WSGIMiddleware(_named(host, port, app, tls), workers=8)
         files = _certificate(transport.authorities, host) if tls else {}
@@ -213,10 +219,8 @@ class SocketListener:
 
 
 def _certificate(authorities: Authorities, host: Host) -> dict[str, Any]:
-    names = [f"{name}.drillbed" if "." not in name else name for name in host.network.names_of(host)]
-    certificate, key = authorities.leaf(
-        host.authority, host.name, [*host.network.names_of(host), *names, host.address, "127.0.0.1", "localhost"]
-    )
+    names = [*host.network.names_of(host), host.address, "127.0.0.1", "localhost"]
+    certificate, key = authorities.leaf(host.authority, host.name, [name for name in names if name])
     return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
 
 
@@ -249,7 +253,7 @@ class SocketConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         target = self._source.network.check(self._source, self.host, self._documented)
-        where = self._transport.where(target, self._documented)
+        where = self._transport.where(target, self._documented, self.host)
         if where is None:
             raise Unreachable(f"cannot connect from {self._source.name} to {self.host}:{self._documented}: nobody listens there")
         raw = socket.create_connection(where, timeout=self.timeout, source_address=(self._source.address or "", 0))

@@ -143,3 +143,13 @@ def test_a_stranger_over_sockets_is_seen_as_the_operator(place: Place, network: 
     assert json.loads(connection.getresponse().read())["peer"] == "operator"
     connection.close()
     assert [(flow.source, flow.destination) for flow in network.flows()] == [("operator", "management")]
+
+
+def test_a_name_below_a_wildcard_finds_its_host(place: Place, network: Network) -> None:
+    web = place("web", ONPREM)
+    storage = network.host("storage", AZURE_PUBLIC, address="127.77.0.99", names=["*.blob.drillbed"])
+    storage.listen(443, echo)
+    assert web.request("GET", "https://cache1.blob.drillbed/").status == 200
+    assert network.flows()[0].destination == "storage"
+    with pytest.raises(Unreachable, match="no host is named"):
+        web.request("GET", "https://cache1.other.drillbed/")

@@ -1,0 +1,202 @@
+"""The disk that a drill replicates: an ext4 file system full of real files of this machine, or an image the user gives.
+
+Everything here makes a *raw* file; the vCenter emulator takes its bytes as the content of a VMDK.
+"""
+
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from drillbed.errors import TroubleError, UsageError
+
+MIB = 1024 * 1024
+
+#: The default disk is this large; a little more than half of it is files.
+DEFAULT_SIZE = 256 * MIB
+FILES_SHARE = 0.6
+
+#: Where real files are taken from, in this order, until there are enough.
+SOURCES = ("/usr/share/doc", "/usr/share/perl", "/usr/lib/python3", "/usr/lib/python3.11", "/usr/share", "/usr/bin", "/usr/lib")
+
+#: A drill holds the bytes of a disk several times at once: source, replica, test copy, failed-over copy, logs.
+COPIES = 5
+
+#: What the first bytes of a file say about it. Everything else is taken as raw.
+MAGICS: tuple[tuple[bytes, str], ...] = (
+    (b"QFI\xfb", "qcow2"),
+    (b"KDMV", "vmdk"),
+    (b"# Disk DescriptorFile", "vmdk"),
+    (b"conectix", "vpc"),
+    (b"vhdxfile", "vhdx"),
+    (b"<<< Oracle VM VirtualBox Disk Image >>>", "vdi"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskInput:
+    """A raw image in the estate's folder. `size` in bytes, a whole number of MiB; `what` says where it came from."""
+
+    path: Path
+    size: int
+    what: str
+
+
+def make_disk(folder: Path, given: Path | None) -> DiskInput:
+    """The drill's real input in `folder`. Raises `UsageError` or `TroubleError`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return _from_image(folder, given) if given is not None else _from_machine(folder)
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Refuse before anything is written when `needed` bytes will not fit."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise TroubleError(
+            f"{what} needs about {needed // MIB:,} MiB in {folder}, but {free // MIB:,} MiB are free: "
+            "free some space or choose another folder with --out"
+        )
+
+
+# an image the user gives -------------------------------------------------------------------------------------------------
+
+
+def _from_image(folder: Path, given: Path) -> DiskInput:
+    if not given.exists():
+        raise UsageError(f"there is no disk image {given}: give the path of a raw, qcow2, VMDK, VHD or VHDX file")
+    if not given.is_file():
+        raise UsageError(f"{given} is not a file: give the path of a raw, qcow2, VMDK, VHD or VHDX image")
+    try:
+        with given.open("rb") as opened:
+            head = opened.read(512)
+            opened.seek(max(0, given.stat().st_size - 512))
+            tail = opened.read(512)
+    except OSError as error:
+        raise UsageError(f"{given} cannot be read: {error.strerror}") from error
+    kind = next((kind for magic, kind in MAGICS if head.startswith(magic)), "vpc" if tail.startswith(b"conectix") else "raw")
+    raw = folder / "input.raw"
+    if kind == "raw":
+        _take_raw(given, raw)
+    else:
+        _convert(given, kind, raw)
+    return DiskInput(raw, raw.stat().st_size, f"{given.name} ({kind})")
+
+
+def _take_raw(given: Path, raw: Path) -> None:
+    status = given.stat()
+    if status.st_size == 0 or status.st_size % 512:
+        raise UsageError(
+            f"{given} is not a disk image: its size, {status.st_size} bytes, is not a whole number of 512-byte sectors"
+        )
+    require_space(raw.parent, min(status.st_size, status.st_blocks * 512) * COPIES, f"a drill with {given.name}")
+    _copy_sparse(given, raw)
+    _pad(raw)
+
+
+def _convert(given: Path, kind: str, raw: Path) -> None:
+    tool = shutil.which("qemu-img")
+    if tool is None:
+        raise UsageError(
+            f"{given} is a {kind} image and qemu-img is not installed: run `apt-get install qemu-utils`, or give raw"
+        )
+    require_space(raw.parent, given.stat().st_size * COPIES, f"a drill with {given.name}")
+    done = subprocess.run(  # noqa: S603 - a fixed program; the file name is an argument, never a shell word
+        [tool, "convert", "-f", kind, "-O", "raw", "--", str(given), str(raw)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raw.unlink(missing_ok=True)
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise UsageError(f"{given} looks like a {kind} image but qemu-img cannot read it: {reason}")
+    if raw.stat().st_size == 0:
+        raise UsageError(f"{given} is an empty {kind} image: there is nothing to replicate")
+    _pad(raw)
+
+
+def _copy_sparse(source: Path, target: Path) -> None:
+    """Copy and leave runs of zeros as holes."""
+    zeros = bytes(MIB)
+    with source.open("rb") as reading, target.open("wb") as writing:
+        while block := reading.read(MIB):
+            if block == zeros[: len(block)]:
+                writing.seek(len(block), os.SEEK_CUR)
+            else:
+                writing.write(block)
+        writing.truncate(source.stat().st_size)
+
+
+def _pad(raw: Path) -> None:
+    """A fixed VHD in Azure holds whole MiB."""
+    size = raw.stat().st_size
+    os.truncate(raw, (size + MIB - 1) // MIB * MIB)
+
+
+# real files of this machine ----------------------------------------------------------------------------------------------
+
+
+def _from_machine(folder: Path) -> DiskInput:
+    require_space(folder, DEFAULT_SIZE * COPIES, "a drill")
+    raw = folder / "input.raw"
+    raw.unlink(missing_ok=True)
+    staged = folder / "files"
+    shutil.rmtree(staged, ignore_errors=True)
+    count, size = _stage(staged, int(DEFAULT_SIZE * FILES_SHARE))
+    tool = shutil.which("mke2fs") or shutil.which("mke2fs", path="/usr/sbin:/sbin")
+    try:
+        if tool is None:
+            _archive(staged, raw)
+            what = f"an archive of {count} files of this machine, {size // MIB} MiB (no mke2fs here)"
+        else:
+            _make_file_system(tool, staged, raw)
+            what = f"an ext4 file system with {count} files of this machine, {size // MIB} MiB"
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return DiskInput(raw, DEFAULT_SIZE, what)
+
+
+def _stage(folder: Path, wanted: int) -> tuple[int, int]:
+    """Copy real files until there are `wanted` bytes. Returns their number and size."""
+    count = total = 0
+    for path in _real_files():
+        try:
+            size = path.stat().st_size
+            if size == 0 or size > wanted // 8 or total + size > wanted:
+                continue
+            target = folder / path.relative_to("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        except OSError:  # a file that cannot be read or went away is not needed
+            continue
+        count, total = count + 1, total + size
+        if total > wanted * 0.98:
+            break
+    return count, total
+
+
+def _real_files() -> Iterator[Path]:
+    for source in SOURCES:
+        for parent, folders, names in os.walk(source):
+            folders.sort()
+            for name in sorted(names):
+                path = Path(parent, name)
+                if path.is_file() and not path.is_symlink():
+                    yield path
+
+
+def _make_file_system(tool: str, staged: Path, raw: Path) -> None:
+    done = subprocess.run(  # noqa: S603 - fixed arguments
+        [tool, "-q", "-F", "-t", "ext4", "-b", "4096", "-d", str(staged), str(raw), f"{DEFAULT_SIZE // 1024}k"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise TroubleError(f"mke2fs could not make the drill's file system: {done.stderr.strip()}")
+
+
+def _archive(staged: Path, raw: Path) -> None:
+    with tarfile.open(raw, "w") as archive:
+        archive.add(staged, arcname=".")
+    os.truncate(raw, DEFAULT_SIZE)
