@@ -31,3 +31,20 @@ class Rules:
     remove_points_at_commit: bool = True  #: RPT-011
 
     # configuration server and master target ------------------------------------------------------------------------------
+    discovery_minutes: float = 15.0  #: DIS-002
+    first_of_twins_only: bool = True  #: DIS-003: two machines with one instance UUID make one item
+    push_once: bool = True  #: DIS-007: a machine that has the agent is not pushed to
+    silent_minutes: float = 5.0  #: a component that has not spoken for so long is silent
+    match_os_family: bool = True  #: RPR-001
+    process_server_in_azure: bool = True  #: RPR-002
+    refuse_target_snapshots: bool = True  #: RPR-005: also at failback
+    refuse_machine_snapshots: bool = True  #: RPR-006: the reading of the article
+    need_disk_uuid: bool = True  #: RPR-007
+    need_lsi_controller: bool = True  #: RPR-009
+    target_disk_limit: int = 60  #: RPR-010
+    need_agent_in_azure: bool = True  #: RPR-012, NET-009
+    power_off_before_reverse: bool = True  #: RPR-013
+    need_retention_volume: bool = True  #: RPR-014
+    need_reverse_point: bool = True  #: FB-001
+    detach_before_power_on: bool = True  #: FB-004
+    apply_up_to_tags: bool = True  #: the disks of a machine are written up to a recovery point, never beyond

@@ -1,0 +1,37 @@
+"""vSphere as the configuration server sees it: plain records and processes; pyVmomi stays inside.
+
+with Session(host, "vcenter.drillbed", 443, user, password) as session:
+    for found in all_machines(session): ...
+    yield from power_off(session, found.moid)
+"""
+
+from reference_impl.vsphere.machines import (
+    Attachment,
+    Machine,
+    MachineDisk,
+    MachineNic,
+    all_machines,
+    attach_disks,
+    detach_disks,
+    machine,
+    power_off,
+    power_on,
+    shut_down,
+)
+from reference_impl.vsphere.session import Session, VSphereError
+
+__all__ = [
+    "Attachment",
+    "Machine",
+    "MachineDisk",
+    "MachineNic",
+    "Session",
+    "VSphereError",
+    "all_machines",
+    "attach_disks",
+    "detach_disks",
+    "machine",
+    "power_off",
+    "power_on",
+    "shut_down",
+]
