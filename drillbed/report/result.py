@@ -78,7 +78,7 @@ class HostPlace:
 
 @dataclass(slots=True)
 class DrillResult:
-    """Everything a drill found. `ok` only if all held; `started` and `ended` are emulated time, `real_s` the whole real duration."""
+    """Everything a drill found; `ok` only if all held. `started` and `ended` are emulated time, `real_s` is real seconds."""
 
     profile: str = "classic"
     seed: int = 0
