@@ -1,0 +1,77 @@
+"""Where the hosts of an estate stand: names, zones, loopback addresses, and the two ways their bytes travel."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from drillbed.errors import TroubleError
+from emulators.clock import Clock
+from emulators.http.inprocess import InProcess
+from emulators.http.sockets import Sockets
+from emulators.network import AZURE_PUBLIC, AZURE_VNET, ONPREM, OPERATOR, Host, Network
+
+DOMAIN = "drillbed"
+
+#: The fixed hosts: name, zone, last two parts of the address, further DNS names.
+HOSTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    ("vcenter", ONPREM, "1.10", ()),
+    ("configuration-server", ONPREM, "1.20", ()),
+    ("process-server", ONPREM, "1.21", ()),
+    ("master-target", ONPREM, "1.22", ()),
+    ("management", AZURE_PUBLIC, "2.10", ()),
+    ("login", AZURE_PUBLIC, "2.11", ()),
+    ("site-recovery", AZURE_PUBLIC, "2.12", ("siterecovery.drillbed",)),
+    ("storage", AZURE_PUBLIC, "2.20", ("*.blob.drillbed", "*.queue.drillbed")),
+    ("replica-worker", AZURE_PUBLIC, "2.30", ()),
+    ("operator", OPERATOR, "9.10", ()),
+)
+
+#: Machines of a zone get addresses from here on.
+FIRST_MACHINE = {ONPREM: 1 * 256 + 100, AZURE_VNET: 3 * 256 + 100}
+
+
+@dataclass(slots=True)
+class Places:
+    """The network of an estate and the addresses it gives out. `prefix` is the first two parts, as `127.20`."""
+
+    network: Network
+    prefix: str
+
+    def machine(self, name: str, zone: str, *, dns: str = "") -> Host:
+        """A host for a machine of a zone, on the next free address."""
+        taken = {host.address for host in self.network.hosts()}
+        for number in range(FIRST_MACHINE[zone], FIRST_MACHINE[zone] + 150):
+            address = f"{self.prefix}.{number // 256}.{number % 256}"
+            if address not in taken:
+                return self.network.host(name, zone, address=address, names=[f"{dns or name}.{DOMAIN}"])
+        raise TroubleError(f"no address is left for {name} in {zone}: an estate holds 150 machines a side")
+
+    def host(self, name: str) -> Host:
+        found = self.network.find(name)
+        assert found is not None, f"the estate has no host {name}"
+        return found
+
+
+def build(clock: Clock, *, sockets: bool, folder: Path) -> Places:
+    """The network with its fixed hosts. Over sockets the estate takes a loopback prefix that nobody uses."""
+    transport = Sockets(folder / "tls") if sockets else InProcess()
+    places = Places(Network(clock, transport), _free_prefix() if sockets else "127.20")
+    for name, zone, address, names in HOSTS:
+        places.network.host(name, zone, address=f"{places.prefix}.{address}", names=[f"{name}.{DOMAIN}", *names])
+    return places
+
+
+def _free_prefix() -> str:
+    """A `127.n` on which no estate listens: several estates run beside each other on one machine."""
+    for second in range(20, 240):
+        prefix = f"127.{second}"
+        if _free(f"{prefix}.2.10"):
+            return prefix
+    raise TroubleError("220 estates seem to run on this machine: stop one with Ctrl-C or `drillbed down`")
+
+
+def _free(address: str) -> bool:
+    """Whether nothing listens on the management address. A refusal by the system counts as free: the port plan deals with it."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((address, 443)) != 0

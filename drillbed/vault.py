@@ -1,0 +1,304 @@
+"""A Recovery Services vault as its operator sees it: Site Recovery's resources and verbs as plain calls of Resource Manager.
+
+Names of machines are used as names of protected items. A classic reprotect may give the item another name; `Vault` follows it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from drillbed.operator import Operator, Refused
+
+FORWARD, REVERSE = "PrimaryToRecovery", "RecoveryToPrimary"
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Where machines go in Azure; all are ARM ids, `subnet` a name."""
+
+    group: str
+    network: str
+    subnet: str
+    storage: str
+    cache: str
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """What a classic reprotect to the site is given."""
+
+    master_target: str
+    process_server: str
+    retention_volume: str
+    datastore: str
+    policy: str
+
+
+@dataclass(slots=True)
+class Vault:
+    """One vault. Verbs wait until their job ended and raise `Refused` when it or the call is refused."""
+
+    operator: Operator
+    group: str
+    name: str
+    location: str = "westeurope"
+    fabric: str = ""
+    container: str = ""
+    items: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        return f"{self.group}/providers/Microsoft.RecoveryServices/vaults/{self.name}"
+
+    # the vault and its site ------------------------------------------------------------------------------------------
+
+    def create(self) -> dict[str, Any]:
+        body = {"location": self.location, "sku": {"name": "Standard"}, "properties": {}}
+        self.operator.run("PUT", self.path, body)
+        return self.operator.get(self.path)
+
+    def registration_key(self) -> str:
+        """What a component presents when it registers; valid for five days."""
+        body = {"properties": {"authType": "AAD", "certificate": "ZHJpbGxiZWQ="}}
+        answer = self.operator.run("PUT", f"{self.path}/certificates/registration", body)
+        return str(answer["properties"]["certificate"])
+
+    def find_site(self) -> dict[str, Any]:
+        """The fabric that the configuration server made, remembered for later calls. Raises `LookupError` when there is none."""
+        fabrics = self.operator.list(f"{self.path}/replicationFabrics")
+        if not fabrics:
+            raise LookupError("the vault has no fabric: no configuration server is registered")
+        self.fabric = str(fabrics[0]["id"])
+        self.container = str(self.operator.list(f"{self.fabric}/replicationProtectionContainers")[0]["id"])
+        return self.operator.get(self.fabric)
+
+    def add_vcenter(self, name: str, address: str, run_as: str, process_server: str) -> dict[str, Any]:
+        properties = {
+            "friendlyName": name,
+            "ipAddress": address,
+            "port": "443",
+            "runAsAccountId": run_as,
+            "processServerId": process_server,
+        }
+        return self.operator.run("PUT", f"{self.fabric}/replicationvCenters/{name}", {"properties": properties})
+
+    def protectable(self) -> dict[str, dict[str, Any]]:
+        """Protectable items by the name of the machine."""
+        found = self.operator.list(f"{self.container}/replicationProtectableItems")
+        return {item["properties"]["friendlyName"]: item for item in found}
+
+    # policies --------------------------------------------------------------------------------------------------------
+
+    def create_policy(self, name: str, details: dict[str, Any]) -> str:
+        path = f"{self.path}/replicationPolicies/{name}"
+        self.operator.run("PUT", path, {"properties": {"providerSpecificInput": details}})
+        return str(self.operator.get(path)["id"])
+
+    def map_policy(self, name: str, policy: str, target: str = "Microsoft Azure") -> dict[str, Any]:
+        properties = {"targetProtectionContainerId": target, "policyId": policy, "providerSpecificInput": {}}
+        path = f"{self.container}/replicationProtectionContainerMappings/{name}"
+        return self.operator.run("PUT", path, {"properties": properties})
+
+    # protected items -------------------------------------------------------------------------------------------------
+
+    def item_path(self, machine: str) -> str:
+        return self.items.get(machine) or f"{self.container}/replicationProtectedItems/{machine}"
+
+    def enable(
+        self, machine: str, policy: str, targets: Targets, *, process_server: str, run_as: str, group: str = ""
+    ) -> dict[str, Any]:
+        """Start to protect a discovered machine. With `group` it joins (or makes) a replication group."""
+        item = self.protectable().get(machine)
+        if item is None:
+            raise LookupError(f"no protectable item is named {machine}: has the vCenter been discovered?")
+        details = {
+            "instanceType": "InMageAzureV2",
+            "processServerId": process_server,
+            "masterTargetId": process_server,
+            "runAsAccountId": run_as,
+            "storageAccountId": targets.storage,
+            "logStorageAccountId": targets.cache,
+            "targetAzureV2ResourceGroupId": targets.group,
+            "targetAzureNetworkId": targets.network,
+            "targetAzureSubnetId": targets.subnet,
+            "targetAzureVmName": machine,
+            "enableRdpOnTargetOption": "Never",
+            **({"multiVmGroupName": group} if group else {}),
+        }
+        properties = {"policyId": policy, "protectableItemId": item["id"], "providerSpecificDetails": details}
+        return self.operator.run("PUT", self.item_path(machine), {"properties": properties})
+
+    def item(self, machine: str) -> dict[str, Any]:
+        """Properties of the protected item."""
+        properties: dict[str, Any] = self.operator.get(self.item_path(machine))["properties"]
+        return properties
+
+    def exists(self, machine: str) -> bool:
+        try:
+            self.item(machine)
+        except Refused as refused:
+            if refused.status == 404:
+                return False
+            raise
+        return True
+
+    def until_state(self, machine: str, state: str, *, seconds: float = 6 * 3600) -> dict[str, Any]:
+        """Let time pass until the item's protection state is `state`."""
+        found: dict[str, Any] = self.operator.until(
+            f"{machine} becoming {state}", lambda: self._in_state(machine, state), seconds=seconds, every=10.0
+        )
+        return found
+
+    def _in_state(self, machine: str, state: str) -> dict[str, Any] | None:
+        item = self.item(machine)
+        return item if item["protectionState"] == state else None
+
+    def recovery_points(self, machine: str) -> list[dict[str, Any]]:
+        """Newest first."""
+        return self.operator.list(f"{self.item_path(machine)}/recoveryPoints")
+
+    def verb(self, machine: str, verb: str, properties: dict[str, Any] | None = None) -> dict[str, Any]:
+        """POST a verb of the item and follow a new name that its job gives."""
+        body = None if properties is None else {"properties": properties}
+        job = self.operator.run("POST", f"{self.item_path(machine)}/{verb}", body)
+        details = job.get("properties", {}).get("customDetails") or {}
+        renamed = details.get("newReplicationProtectedItemId")
+        if renamed:
+            self.items[machine] = str(renamed)
+        return job
+
+    def test_failover(self, machine: str, network: str, point: str = "") -> dict[str, Any]:
+        details = {"instanceType": "InMageAzureV2", **({"recoveryPointId": point} if point else {})}
+        return self.verb(
+            machine,
+            "testFailover",
+            {
+                "failoverDirection": FORWARD,
+                "networkType": "VmNetworkAsInput",
+                "networkId": network,
+                "providerSpecificDetails": details,
+            },
+        )
+
+    def clean_up(self, machine: str) -> dict[str, Any]:
+        return self.verb(machine, "testFailoverCleanup", {"comments": "drill"})
+
+    def failover(self, machine: str, *, shut_down: bool, point: str = "", direction: str = FORWARD) -> dict[str, Any]:
+        details: dict[str, Any] = {"instanceType": "InMageAzureV2" if direction == FORWARD else "InMage"}
+        if direction == FORWARD and point:
+            details["recoveryPointId"] = point
+        elif direction == REVERSE:
+            details["recoveryPointType"] = point or "LatestTime"
+        return self.verb(
+            machine,
+            "unplannedFailover",
+            {
+                "failoverDirection": direction,
+                "sourceSiteOperations": "Required" if shut_down else "NotRequired",
+                "providerSpecificDetails": details,
+            },
+        )
+
+    def planned_failover(self, machine: str, direction: str = FORWARD) -> dict[str, Any]:
+        details = {"instanceType": "InMageAzureV2"}
+        return self.verb(machine, "plannedFailover", {"failoverDirection": direction, "providerSpecificDetails": details})
+
+    def change_point(self, machine: str, point: str) -> dict[str, Any]:
+        details = {"instanceType": "InMageAzureV2"}
+        return self.verb(machine, "applyRecoveryPoint", {"recoveryPointId": point, "providerSpecificDetails": details})
+
+    def commit(self, machine: str) -> dict[str, Any]:
+        return self.verb(machine, "failoverCommit")
+
+    def reprotect_to_site(self, machine: str, back: WayBack) -> dict[str, Any]:
+        return self.verb(machine, "reProtect", {"failoverDirection": REVERSE, "providerSpecificDetails": _back(back)})
+
+    def reprotect_to_azure(
+        self, machine: str, policy: str, targets: Targets, *, process_server: str, run_as: str
+    ) -> dict[str, Any]:
+        details = {
+            "instanceType": "InMageAzureV2",
+            "masterTargetId": process_server,
+            "processServerId": process_server,
+            "runAsAccountId": run_as,
+            "policyId": policy,
+            "storageAccountId": targets.storage,
+            "logStorageAccountId": targets.cache,
+        }
+        return self.verb(machine, "reProtect", {"failoverDirection": REVERSE, "providerSpecificDetails": details})
+
+    def disable(self, machine: str) -> dict[str, Any]:
+        details = {"instanceType": "InMageAzureV2"}
+        return self.verb(machine, "remove", {"disableProtectionReason": "NotSpecified", "replicationProviderInput": details})
+
+    # recovery plans --------------------------------------------------------------------------------------------------
+
+    def plan_path(self, name: str) -> str:
+        return f"{self.path}/replicationRecoveryPlans/{name}"
+
+    def create_plan(self, name: str, groups: list[list[str]], *, manual_before: dict[int, str] | None = None) -> dict[str, Any]:
+        """A plan whose boot group n+1 holds `groups[n]`; `manual_before` puts a manual action before the start of a group."""
+        manual = manual_before or {}
+        described = [
+            {
+                "groupType": "Boot",
+                "replicationProtectedItems": [self._member(machine) for machine in machines],
+                "startGroupActions": [_manual(manual[number])] if number in manual else [],
+                "endGroupActions": [],
+            }
+            for number, machines in enumerate(groups)
+        ]
+        properties = {
+            "primaryFabricId": self.fabric,
+            "recoveryFabricId": "Microsoft Azure",
+            "failoverDeploymentModel": "ResourceManager",
+            "groups": described,
+        }
+        return self.operator.run("PUT", self.plan_path(name), {"properties": properties})
+
+    def run_plan(self, name: str, *, shut_down: bool, direction: str = FORWARD) -> dict[str, Any]:
+        """Fail a plan over. The job that comes back may be suspended at a manual action: see `resume`."""
+        kind = "InMageAzureV2" if direction == FORWARD else "InMage"
+        point = {"recoveryPointType": "Latest"} if direction == FORWARD else {"recoveryPointType": "LatestTime"}
+        properties = {
+            "failoverDirection": direction,
+            "sourceSiteOperations": "Required" if shut_down else "NotRequired",
+            "providerSpecificDetails": [{"instanceType": kind, **point}],
+        }
+        return self.operator.run("POST", f"{self.plan_path(name)}/unplannedFailover", {"properties": properties})
+
+    def resume(self, job: dict[str, Any], comment: str) -> dict[str, Any]:
+        """Go on after a manual action; gives the plan's job as it is when it ended or stopped again."""
+        self.operator.run("POST", f"{job['id']}/resume", {"properties": {"comments": comment}})
+        return self.operator.finish_job(job["id"])
+
+    def commit_plan(self, name: str) -> dict[str, Any]:
+        return self.operator.run("POST", f"{self.plan_path(name)}/failoverCommit")
+
+    def reprotect_plan(self, name: str, machines: list[str]) -> dict[str, Any]:
+        """Reprotect what the plan holds. Values for each machine come from its item, as the portal has them."""
+        return self.operator.run("POST", f"{self.plan_path(name)}/reProtect")
+
+    def _member(self, machine: str) -> dict[str, str]:
+        found = self.operator.get(self.item_path(machine))
+        details = found["properties"]["providerSpecificDetails"]
+        return {"id": found["id"], "virtualMachineId": str(details.get("vmId") or details.get("infrastructureVmId") or "")}
+
+
+def _back(back: WayBack) -> dict[str, Any]:
+    return {
+        "instanceType": "InMage",
+        "masterTargetId": back.master_target,
+        "processServerId": back.process_server,
+        "retentionDrive": back.retention_volume,
+        "datastoreName": back.datastore,
+        "profileId": back.policy,
+    }
+
+
+def _manual(text: str) -> dict[str, Any]:
+    return {
+        "actionName": "Manual action",
+        "failoverTypes": ["UnplannedFailover", "TestFailover"],
+        "failoverDirections": [FORWARD, REVERSE],
+        "customDetails": {"instanceType": "ManualActionDetails", "description": text},
+    }
