@@ -7,11 +7,13 @@ with Session(host, "vcenter.drillbed", 443, user, password) as session:
 
 from reference_impl.vsphere.machines import (
     Attachment,
+    DataStore,
     Machine,
     MachineDisk,
     MachineNic,
     all_machines,
     attach_disks,
+    data_stores,
     detach_disks,
     machine,
     power_off,
@@ -22,6 +24,7 @@ from reference_impl.vsphere.session import Session, VSphereError
 
 __all__ = [
     "Attachment",
+    "DataStore",
     "Machine",
     "MachineDisk",
     "MachineNic",
@@ -29,6 +32,7 @@ __all__ = [
     "VSphereError",
     "all_machines",
     "attach_disks",
+    "data_stores",
     "detach_disks",
     "machine",
     "power_off",

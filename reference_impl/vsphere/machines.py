@@ -68,10 +68,22 @@ class Machine:
     template: bool
     nics: tuple[MachineNic, ...]
     disks: tuple[MachineDisk, ...]
+    controllers: tuple[str, ...]
     extra_config: dict[str, str] = field(default_factory=dict)
 
     def disk(self, disk_id: str) -> MachineDisk | None:
         return next((disk for disk in self.disks if disk.disk_id == disk_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class DataStore:
+    """A datastore that a machine's host sees. `kind` is VMFS, vsan, NFS, ...; sizes in bytes."""
+
+    store_id: str
+    name: str
+    kind: str
+    capacity: int
+    free: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +142,9 @@ def _machine(moid: str, values: dict[str, Any]) -> Machine | None:
         template=bool(values.get("config.template")),
         nics=nics,
         disks=tuple(_disks(hardware.device)),
+        controllers=tuple(
+            type(device).__name__.rsplit(".", 1)[-1] for device in _only(vim.vm.device.VirtualSCSIController, hardware.device)
+        ),
         extra_config={str(row.key).lower(): str(row.value) for row in values.get("config.extraConfig") or []},
     )
 
@@ -161,6 +176,19 @@ def _disks(devices: Iterable[Any]) -> Iterable[MachineDisk]:
         datastore = file.partition("]")[0].lstrip("[")
         disks.append(MachineDisk(disk_id, label, bus * 16 + unit, size, datastore, file, bus, unit, int(device.key)))
     return sorted(disks, key=lambda disk: disk.unit)
+
+
+def data_stores(session: Session, moid: str) -> list[DataStore]:
+    """The datastores that the host of a machine can write."""
+    host = session.read("VirtualMachine", moid, ["runtime.host"]).get("runtime.host")
+    if host is None:
+        return []
+    found = []
+    for store in session.read("HostSystem", host._GetMoId(), ["datastore"]).get("datastore") or []:
+        summary = session.read("Datastore", store._GetMoId(), ["summary"])["summary"]
+        store_id = str(summary.url or "").rstrip("/").rsplit("/", 1)[-1]
+        found.append(DataStore(store_id, str(summary.name), str(summary.type), int(summary.capacity), int(summary.freeSpace)))
+    return sorted(found, key=lambda store: store.name)
 
 
 # power ---------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,44 @@
+"""Work on vCenters: add, remove, refresh."""
+
+from reference_impl.configuration_server.discovery import discover, discover_all
+from reference_impl.configuration_server.service import Service
+from reference_impl.configuration_server.site import LOOK_SECONDS, Site, Work
+from reference_impl.outside import Process
+
+
+def add_vcenter(site: Site, service: Service, item: Work) -> Process:
+    """Log in, discover, send the first inventory; only then the vCenter is added (DIS-001)."""
+    vcenter = {
+        "id": item.need("vCenterId"),
+        "friendlyName": item.need("friendlyName"),
+        "address": item.need("address"),
+        "port": int(item.input.get("port") or 443),
+        "runAsAccountId": item.need("runAsAccountId"),
+        "instanceUuid": "",
+        "version": "",
+        "lastDiscovery": None,
+    }
+    while not discover(site, service, vcenter):
+        yield LOOK_SECONDS
+    return {"infrastructureId": vcenter["instanceUuid"], "version": vcenter["version"]}
+
+
+def remove_vcenter(site: Site, service: Service, item: Work) -> Process:
+    """Forget a vCenter and what was discovered in it."""
+    yield 0.0
+    name = item.need("vCenterId")
+    with site.lock:
+        site.documents.delete("vcenter", name)
+        site.connected.pop(name, None)
+        for machine_id, machine in site.documents.all("inventory").items():
+            if machine["vCenterId"] == name:
+                site.documents.delete("inventory", machine_id)
+    return {}
+
+
+def refresh(site: Site, service: Service, item: Work) -> Process:
+    """Discover at once and tell the service all there is (DIS-002)."""
+    yield 0.0
+    discover_all(site, service)
+    service.heartbeat()
+    return {}
