@@ -1,0 +1,252 @@
+"""The ordered stream of one machine on its way out: numbering, journal, what waits to be sent.
+
+The filter appends under one lock and never waits for anybody (REP-001). Records collect in an open segment; sealed segments wait
+in a queue until the process server has acknowledged them, in memory and as files of the journal folder. Files are not synced:
+they outlive the agent's process, and after a power loss a resync is due anyway (REP-013).
+
+When more waits than the journal may hold, the stream ends with `SYNC_BEGIN` for every disk and captures nothing more until a
+resync starts: the queued part stays a true history, and nothing after the gap can pass for one.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reference_impl import records
+from reference_impl.records import Coverage, DamagedSegment, Record, Segment
+
+SEGMENT_BYTES = 4 << 20
+MEMORY_BYTES = 32 << 20
+#: Far below what a reader takes, so that many small writes also end a segment.
+SEGMENT_RECORDS = 1 << 14
+
+
+@dataclass(slots=True)
+class Sealed:
+    """An encoded segment that waits. `raw` is None when it is only in the journal."""
+
+    first: int
+    last: int
+    size: int
+    by_disk: dict[int, int]
+    raw: bytes | None
+    path: Path | None
+
+    def read(self) -> bytes:
+        if self.raw is not None:
+            return self.raw
+        assert self.path is not None
+        return self.path.read_bytes()
+
+
+@dataclass(slots=True)
+class Stream:
+    """The stream of a machine's generation. `next` is the number that the next sealed segment starts with."""
+
+    folder: Path
+    machine_id: str
+    generation: int
+    sizes: Sequence[int]  #: of the protected disks, in their order
+    journal_bytes: int
+    next: int = 1
+    capturing: bool = False
+    overflowed: bool = False
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    queue: deque[Sealed] = field(default_factory=deque)
+    queued_bytes: int = 0
+    coverage: Coverage = field(init=False)
+    _open: list[Record] = field(default_factory=list)
+    _open_bytes: int = 0
+    _memory: int = 0
+
+    def __post_init__(self) -> None:
+        self.coverage = Coverage(len(self.sizes))
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    # adding ----------------------------------------------------------------------------------------------------------
+
+    def append(self, record: Record) -> bool:
+        """Put a record at the end; False when the stream captures nothing."""
+        with self.lock:
+            if not self.capturing:
+                return False
+            if self.queued_bytes + self._open_bytes + len(record.data) > self.journal_bytes:
+                self.overflowed = True
+                self.break_off(record.when)
+                return False
+            self._put(record)
+            return True
+
+    def extend(self, entries: Iterable[Record]) -> None:
+        for record in entries:
+            self.append(record)
+
+    def _put(self, record: Record) -> None:
+        self._open.append(record)
+        self._open_bytes += len(record.data) + records.ENTRY.size
+        self.coverage.see(record)
+        if self._open_bytes >= SEGMENT_BYTES or len(self._open) >= SEGMENT_RECORDS:
+            self.seal()
+
+    def begin(self, disks: Iterable[int], when: float) -> int:
+        """Start to capture and declare that these disks are not exact until their `SYNC_END`. Returns the last number used."""
+        with self.lock:
+            self.capturing, self.overflowed = True, False
+            for disk in disks:
+                self._put(records.sync_begin(disk, self.sizes[disk], when))
+            self.seal()
+            return self.next - 1
+
+    def break_off(self, when: float) -> None:
+        """Say that from here on something is missing, and capture nothing more."""
+        with self.lock:
+            if self.capturing:
+                for disk, size in enumerate(self.sizes):
+                    self._put(records.sync_begin(disk, size, when))
+                self.seal()
+            self.capturing = False
+
+    @property
+    def last(self) -> int:
+        """The number of the newest record."""
+        with self.lock:
+            return self.next - 1 + len(self._open)
+
+    @property
+    def open_bytes(self) -> int:
+        return self._open_bytes
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._open or self.queue)
+
+    def waiting_by_disk(self) -> dict[int, int]:
+        """Bytes that wait, for each disk."""
+        with self.lock:
+            total: dict[int, int] = {}
+            for sealed in self.queue:
+                _add(total, sealed.by_disk)
+            _add(total, _by_disk(self._open))
+            return total
+
+    # sealing and sending ---------------------------------------------------------------------------------------------
+
+    def seal(self) -> None:
+        """Close the open segment, so that it can be sent."""
+        with self.lock:
+            if not self._open:
+                return
+            segment = Segment(self.machine_id, self.generation, self.next, self._open)
+            raw = records.encode(segment)
+            sealed = Sealed(segment.first, segment.last, len(raw), _by_disk(self._open), raw, None)
+            if self.coverage.complete or self._memory + len(raw) > MEMORY_BYTES:
+                self._journal(sealed)
+            if self._memory + len(raw) > MEMORY_BYTES:
+                sealed.raw = None
+            else:
+                self._memory += len(raw)
+            self.queue.append(sealed)
+            self.queued_bytes += sealed.size
+            self.next = sealed.last + 1
+            self._open, self._open_bytes = [], 0
+
+    def head(self) -> Sealed | None:
+        """The oldest segment that waits."""
+        with self.lock:
+            return self.queue[0] if self.queue else None
+
+    def acknowledged(self, number: int) -> None:
+        """Everything up to `number` is safe at the process server."""
+        with self.lock:
+            while self.queue and self.queue[0].last <= number:
+                sealed = self.queue.popleft()
+                self.queued_bytes -= sealed.size
+                if sealed.raw is not None:
+                    self._memory -= sealed.size
+                if sealed.path is not None:
+                    sealed.path.unlink(missing_ok=True)
+
+    def _journal(self, sealed: Sealed) -> None:
+        assert sealed.raw is not None
+        path = self.folder / f"{sealed.first:020d}.seg"
+        partial = path.with_suffix(".tmp")
+        partial.write_bytes(sealed.raw)
+        partial.replace(path)
+        sealed.path = path
+
+    # restarting ------------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Everything that waits goes to the journal: the agent is about to stop."""
+        with self.lock:
+            self.seal()
+            for sealed in self.queue:
+                if sealed.path is None:
+                    self._journal(sealed)
+
+    def load(self) -> None:
+        """Take up what the journal holds: the longest run of whole segments."""
+        with self.lock:
+            for path in sorted(self.folder.glob("*")):
+                sealed = _read_journal(path, self.machine_id, self.generation)
+                expected = self.queue[-1].last + 1 if self.queue else None
+                if sealed is None or expected not in (None, sealed.first):
+                    path.unlink()
+                    continue
+                self.queue.append(sealed)
+                self.queued_bytes += sealed.size
+                self.next = sealed.last + 1
+
+    def resume(self) -> None:
+        """Go on after an orderly end: nothing was missed and every disk is exact."""
+        with self.lock:
+            self.capturing = True
+            self.coverage.open.clear()
+
+    def meet(self, acknowledged: int) -> bool:
+        """Compare with what the process server has. False when something between is lost: then what waits is dropped."""
+        with self.lock:
+            self.seal()
+            self.acknowledged(acknowledged)
+            whole = self.queue[0].first <= acknowledged + 1 if self.queue else self.next == acknowledged + 1
+            if not whole:
+                self.clear()
+                self.next = acknowledged + 1
+            return whole
+
+    def clear(self) -> None:
+        """Forget everything that waits."""
+        with self.lock:
+            self._open, self._open_bytes, self._memory = [], 0, 0
+            self.queue.clear()
+            self.queued_bytes = 0
+            for path in self.folder.glob("*"):
+                path.unlink()
+
+
+def _by_disk(entries: Iterable[Record]) -> dict[int, int]:
+    total: dict[int, int] = {}
+    for record in entries:
+        if record.kind in records.DATA_KINDS:
+            total[record.disk] = total.get(record.disk, 0) + len(record.data)
+    return total
+
+
+def _add(total: dict[int, int], more: dict[int, int]) -> None:
+    for disk, count in more.items():
+        total[disk] = total.get(disk, 0) + count
+
+
+def _read_journal(path: Path, machine_id: str, generation: int) -> Sealed | None:
+    if path.suffix != ".seg":
+        return None
+    raw = path.read_bytes()
+    try:
+        segment = records.decode(raw)
+    except DamagedSegment:
+        return None
+    if (segment.machine_id, segment.generation) != (machine_id, generation):
+        return None
+    return Sealed(segment.first, segment.last, len(raw), _by_disk(segment.records), None, path)
