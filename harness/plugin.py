@@ -1,4 +1,7 @@
-"""The pytest plugin. Without `--product` it adds its options and does nothing else."""
+"""The pytest plugin. Without `--product` it adds its options and does nothing else.
+
+pytest specs --product reference --claim core,failback
+"""
 
 import pytest
 
@@ -6,3 +9,23 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("drillbed", "conformance of a disaster-recovery product")
     group.addoption("--product", default=None, help="what is judged: an entry point's name or python:module:Name")
+    group.addoption("--world", default=None, help="what surrounds it, instead of the world the product names")
+    group.addoption("--claim", default=None, help="claims to judge, with commas between (default: what the product claims)")
+    group.addoption("--profile", default=None, help="classic, modernized or secondary-site (default: the product's first)")
+    group.addoption("--era", default=None, help="year whose documents rule (default: the product's first)")
+    group.addoption("--seed", default=1, type=int, help="seed of everything random")
+    group.addoption("--way", default="virtual", choices=("virtual", "embedded"), help="how the world runs")
+    group.addoption("--conformance", default=None, metavar="DIR", help="write run.ndjson and the reports there")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("product") is None:
+        return
+    # Imported only here: an ordinary test run pays nothing for the plugin.
+    from harness.collection import Conformance
+    from harness.loading import UsageError
+
+    try:
+        config.pluginmanager.register(Conformance(config), "drillbed-conformance")
+    except UsageError as problem:
+        raise pytest.UsageError(str(problem)) from problem

@@ -1,0 +1,82 @@
+"""`drillbed conform`: builds a pytest command line, prints it, runs it, writes the reports.
+
+run(["reference", "--claim", "core,failback", "--out", "build/conformance/reference"])   # 0, 1, 2, 3 or 5
+"""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.record import OURS, USAGE, RecordError
+from harness.reports import write_reports
+
+#: The specifications that come with the harness.
+SPECS = Path(__file__).resolve().parent.parent / "specs"
+DEFAULT_PRODUCT = "reference"
+
+
+def run(options: Sequence[str]) -> int:
+    """Judges a product. Exit codes: 0 all claims conformant, 1 not, 2 usage, 3 harness or driver broke, 5 nothing was asked."""
+    try:
+        asked, rest = _parser().parse_known_args(list(options))
+    except argparse.ArgumentError as problem:
+        sys.stderr.write(f"drillbed conform: {problem}\n")
+        return USAGE
+    out = Path(asked.out or Path("build") / "conformance" / _folder_name(asked.product))
+    try:
+        arguments = pytest_arguments(asked, out, rest)
+    except OSError as problem:
+        sys.stderr.write(f"drillbed conform: cannot write to {out}: {problem.strerror or problem}\n")
+        return USAGE
+    sys.stdout.write(f"pytest {' '.join(arguments)}\n")
+    sys.stdout.flush()
+    code = int(pytest.main(arguments))
+    if code == int(pytest.ExitCode.USAGE_ERROR):
+        return USAGE
+    with contextlib.suppress(RecordError):
+        for path in write_reports(out):
+            sys.stdout.write(f"{path}\n")
+    return code if code in (0, 1, USAGE, OURS, 5) else OURS
+
+
+def _folder_name(product: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in product)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="drillbed conform", exit_on_error=False, add_help=False)
+    parser.add_argument("product", nargs="?", default=DEFAULT_PRODUCT)
+    parser.add_argument("-n", dest="workers")
+    parser.add_argument("--out")
+    parser.add_argument("--specs", default=str(SPECS))
+    parser.add_argument("--select", "-k", dest="keyword")
+    for name in ("claim", "profile", "era", "seed", "world", "way"):
+        parser.add_argument(f"--{name}")
+    return parser
+
+
+def pytest_arguments(asked: argparse.Namespace, out: Path, rest: Sequence[str]) -> list[str]:
+    """The command line that judges a product. An own, empty configuration keeps that of the working folder out of it."""
+    specs = Path(asked.specs)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    arguments = [str(specs), "-c", str(out / "pytest.ini"), f"--rootdir={specs.resolve().parent}", "-p", "no:cacheprovider"]
+    arguments += [
+        "--strict-markers",
+        "-q",
+        f"--product={asked.product}",
+        f"--conformance={out}",
+        f"--junitxml={out / 'junit.xml'}",
+    ]
+    for name in ("claim", "profile", "era", "seed", "world", "way"):
+        if getattr(asked, name) is not None:
+            arguments.append(f"--{name}={getattr(asked, name)}")
+    if asked.keyword is not None:
+        arguments += ["-k", asked.keyword]
+    if asked.workers is not None:
+        arguments += ["-n", asked.workers, "--dist", "loadscope"]
+    return [*arguments, *rest]
