@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reference_impl import wire
+from reference_impl.alarm import Alarm
 from reference_impl.mobility_agent.stream import SEGMENT_BYTES, Sealed, Stream
-from reference_impl.outside import Clock, Host, Timer
+from reference_impl.outside import Clock, Host
 from reference_impl.records import DIGEST
 
 FIRST_SECONDS = 1.0
@@ -42,12 +43,12 @@ class Shipping:
     lost: Callable[[int], None]  #: the far side has only this much, and what follows is gone here
     unreachable: bool = False
     acknowledged: int = 0
-    closed: bool = False
-    _timer: Timer | None = None
-    _due: float = 0.0
+    _alarm: Alarm = field(init=False)
     _sent_at: float = 0.0
     _failures: int = 0
-    _blocked_until: float = field(default=0.0)
+
+    def __post_init__(self) -> None:
+        self._alarm = Alarm(self.clock, self._turn, "ship")
 
     # when ------------------------------------------------------------------------------------------------------------
 
@@ -60,21 +61,11 @@ class Shipping:
 
     def kick(self, delay: float = 0.0) -> None:
         """Send what waits, at the latest `delay` seconds from now (later while the far side is not there)."""
-        with self.stream.lock:
-            now = self.clock.now()
-            due = max(now + delay, self._blocked_until)
-            if self.closed or (self._timer is not None and self._due <= due):
-                return
-            if self._timer is not None:
-                self._timer.cancel()
-            self._due = due
-            self._timer = self.clock.call_later(due - now, self._turn, name="ship")
+        self._alarm.set(delay)
 
     def _turn(self) -> None:
-        with self.stream.lock:
-            self._timer = None
         if self.send(BURST) and self.stream.waiting:
-            self.kick(0.0)
+            self.kick()
 
     # sending ---------------------------------------------------------------------------------------------------------
 
@@ -89,8 +80,7 @@ class Shipping:
             if outcome == "retry":
                 pause = BACK_OFF_SECONDS[min(self._failures, len(BACK_OFF_SECONDS) - 1)]
                 self._failures += 1
-                self._blocked_until = max(self._blocked_until, self.clock.now() + pause)
-                self.kick(pause)
+                self._alarm.back_off(pause)
                 return False
             self._failures, self._sent_at = 0, self.clock.now()
         return True
@@ -114,22 +104,18 @@ class Shipping:
             self.lost(position)
             return "lost"
         if reply.status == 507:
-            self._blocked_until = self.clock.now() + _seconds(reply.headers.get("retry-after"))
+            self._alarm.back_off(_seconds(reply.headers.get("retry-after")))
         return "retry"
 
     def flush(self) -> bool:
         """Send everything now; True when nothing waits any more."""
-        self._blocked_until = 0.0
         while self.stream.waiting:
             if not self.send(BURST):
                 return False
         return True
 
     def close(self) -> None:
-        with self.stream.lock:
-            self.closed = True
-            if self._timer is not None:
-                self._timer.cancel()
+        self._alarm.close()
 
     # asking ----------------------------------------------------------------------------------------------------------
 
