@@ -44,7 +44,7 @@ Rules of the engine:
     operation = arm.operations.begin(call, work, operation_id=job, retry_after=30, document=own_status_document,
         status_path=f"{vault}/replicationOperationStatus/{job}", result_path=f"{item}/operationresults/{job}",
         result=lambda: Answer(200, item_json()))
-    return arm.operations.answer(call, operation)      # 202, no body, Azure-AsyncOperation and Location under the caller's base URL
+    return arm.operations.answer(call, operation)      # 202, no body, Azure-AsyncOperation and Location under call.base_url
 
   Without `work` the provider drives it: `arm.operations.finish(operation)`, `finish(operation, "Failed", refusal=...)`,
   `cancel(operation)`. The engine answers GETs of both URLs; no templates are needed for them. `operation.extra` and `.percent`

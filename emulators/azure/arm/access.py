@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 
 from emulators.azure.arm.messages import Json, Refusal
 
-#: Claims of a token that is genuine and has not expired. Raises `Refusal` 401.
-CheckToken = Callable[[str], Json]
+#: Claims of a token that is genuine, made for this base URL and has not expired. Raises `Refusal` 401.
+CheckToken = Callable[[str, str], Json]
 
 
 @dataclass(frozen=True, slots=True)

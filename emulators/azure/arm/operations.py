@@ -72,6 +72,7 @@ class Operations:
         result_path: str = "",
         document: Callable[[Operation], Json] | None = None,
         retry_after: int = 10,
+        location: str = "global",
     ) -> Operation:
         """Start an operation; call it inside the handler, then return `answer(call, operation, ...)`.
 
@@ -82,7 +83,7 @@ class Operations:
         document.
         """
         operation_id = operation_id or self._scope.uuid()
-        place = _place(call)
+        place = _place(call, location)
         operation = Operation(
             id=operation_id,
             status_path=status_path or f"{place}/operations/{operation_id}",
@@ -194,10 +195,10 @@ def status_document(operation: Operation) -> Json:
     return {**document, **operation.extra}
 
 
-def _place(call: Call) -> str:
+def _place(call: Call, location: str) -> str:
     """Where the operations of a call's provider are asked for."""
     _, found, after = call.path.partition("/providers/")
     if not found:
         return f"/subscriptions/{call.subscription}"
     namespace = after.split("/", 1)[0]
-    return f"/subscriptions/{call.subscription}/providers/{namespace}/locations/global"
+    return f"/subscriptions/{call.subscription}/providers/{namespace}/locations/{location}"

@@ -86,6 +86,14 @@ class Router:
         node.methods[method] = endpoint
         self.endpoints.append(endpoint)
 
+    def replace(self, method: str, template: str, handler: Handler) -> None:
+        """Give an operation that is registered already another handler. Raises `KeyError` when it is not."""
+        for endpoint in self.endpoints:
+            if (endpoint.method, endpoint.template) == (method, template):
+                endpoint.handler = handler
+                return
+        raise KeyError(f"{method} {template}")
+
     def match(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
         """The operation and its parameters. Raises `Refusal` 404 or 405."""
         segments = [segment for segment in path.split("/") if segment]

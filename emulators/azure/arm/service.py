@@ -95,7 +95,7 @@ class Arm:
         if path.lower() in self.public and method == "GET":
             answer = self.public[path.lower()](base_url, query)
             return orjson.dumps(answer.body), answer
-        claims = self._check_token(bearer(environ.get("HTTP_AUTHORIZATION", "")))
+        claims = self._check_token(bearer(environ.get("HTTP_AUTHORIZATION", "")), base_url)
         if not query.get("api-version"):
             raise Refusal(
                 400,

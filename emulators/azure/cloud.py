@@ -1,0 +1,179 @@
+"""The emulated Azure of one estate, put together: Entra, Resource Manager and its providers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from emulators.azure.arm import GROUP_TYPE, Answer, Arm, Resource
+from emulators.azure.compute import AvailabilitySets, Disks, Sizes, VirtualMachines
+from emulators.azure.compute.kinds import AVAILABILITY_SET, DISK, MACHINE
+from emulators.azure.entra import Client, Entra, Issuer
+from emulators.azure.failover import FailoverMachines
+from emulators.azure.network import (
+    Connections,
+    LocalGateways,
+    NetworkInterfaces,
+    NetworkSecurityGroups,
+    PublicAddresses,
+    VirtualNetworkGateways,
+    VirtualNetworks,
+)
+from emulators.azure.network.kinds import CONNECTION, GATEWAY, INTERFACE, LOCAL_GATEWAY, NETWORK, PUBLIC_ADDRESS, SECURITY_GROUP
+from emulators.azure.outside import BlobSize, GuestHooks, LinkSwitch, StorageService
+from emulators.azure.resources import Resources
+from emulators.azure.storage import StorageAccounts
+from emulators.azure.storage.accounts import ACCOUNT
+from emulators.azure.vaults import VAULT, Vaults
+from emulators.clock import Clock
+
+TENANT = "11111111-1111-1111-1111-111111111111"
+SUBSCRIPTION = "22222222-2222-2222-2222-222222222222"
+CLIENT = "33333333-3333-3333-3333-333333333333"
+
+LOCATIONS = ("westeurope", "northeurope", "eastus", "westus", "centralus", "southeastasia")
+
+
+class Azure:
+    """Two WSGI applications, `arm` (Resource Manager) and `login` (Entra), over one state.
+
+    `login` and `management` are how clients reach them; they appear in discovery documents. `token_seconds` is how long a
+    token is valid (emulated time). `fast` shortens the emulated time of long-running operations. Calls into `storage`, `guests`
+    and `links` come from work on the clock.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        storage: StorageService,
+        guests: GuestHooks,
+        links: LinkSwitch,
+        blob_size: BlobSize | None = None,
+        tenant: str = TENANT,
+        subscription: str = SUBSCRIPTION,
+        login: str = "https://login.drillbed",
+        management: str = "https://management.drillbed",
+        locations: Iterable[str] = LOCATIONS,
+        token_seconds: int = 86_399,
+        fast: bool = True,
+    ):
+        self.clock, self.tenant, self.subscription = clock, tenant, subscription
+        self.login_url, self.management_url = login.rstrip("/"), management.rstrip("/")
+        issuer = Issuer(clock, tenant, seconds=token_seconds)
+        self.login = Entra(clock, issuer)
+        self.arm = Arm(
+            clock,
+            subscriptions=[subscription],
+            check_token=issuer.check,
+            challenge=f"{self.login_url}/{tenant}",
+            locations=locations,
+            fast=fast,
+        )
+        self.arm.public["/metadata/endpoints"] = self._endpoints
+        self.store = self.arm.store
+        self.resources = Resources(self.arm, tenant)
+        self.vaults = Vaults(self.arm, tenant, f"{self.login_url}/{tenant}")
+        self.storage_accounts = StorageAccounts(self.arm, storage)
+        self.networks = VirtualNetworks(self.arm)
+        self.interfaces = NetworkInterfaces(self.arm)
+        self.security_groups = NetworkSecurityGroups(self.arm)
+        self.public_addresses = PublicAddresses(self.arm)
+        self.local_gateways = LocalGateways(self.arm)
+        self.gateways = VirtualNetworkGateways(self.arm)
+        self.connections = Connections(self.arm, links)
+        self.disks = Disks(self.arm, blob_size)
+        self.machines = VirtualMachines(self.arm, self.disks, self.interfaces, guests)
+        self.availability_sets = AvailabilitySets(self.arm)
+        self.sizes = Sizes(self.arm, self.machines)
+        self.failover = FailoverMachines(self.arm, self.machines, self.disks, self.interfaces)
+        self._register()
+
+    @property
+    def arm_app(self) -> Arm:
+        """The WSGI application of host `management`."""
+        return self.arm
+
+    @property
+    def login_app(self) -> Entra:
+        """The WSGI application of host `login`."""
+        return self.login
+
+    @property
+    def faults(self) -> list[BaseException]:
+        """Exceptions that were bugs of ours; tests fail when there are any."""
+        return [*self.arm.faults, *self.login.faults]
+
+    def add_client(
+        self, client_id: str = CLIENT, secret: str = "", roles: Iterable[str] = ("Owner",), *, scope: str = ""
+    ) -> tuple[Client, str]:
+        """A service principal with roles at `scope` (default:
+
+        the subscription). An empty `secret` is drawn. Returns client and secret.
+        """
+        secret = secret or self.clock.random_bytes(24).hex()
+        client = self.login.add(client_id, secret)
+        for role in roles:
+            self.arm.access.grant(client.object_id, role, scope or f"/subscriptions/{self.subscription}")
+        return client, secret
+
+    def group_id(self, name: str) -> str:
+        return f"/subscriptions/{self.subscription}/resourceGroups/{name}"
+
+    def add_group(self, name: str, location: str = LOCATIONS[0]) -> Resource:
+        """A resource group, made without a request."""
+        with self.arm.lock:
+            body: dict[str, Any] = {"location": location, "properties": {"provisioningState": "Succeeded"}}
+            return self.store.put(Resource(self.group_id(name), GROUP_TYPE, body))
+
+    def close(self) -> None:
+        """Stop all work on the clock."""
+        self.arm.scope.cancel_all()
+
+    def _register(self) -> None:
+        providers = (
+            self.resources, self.vaults, self.storage_accounts, self.networks, self.interfaces, self.security_groups,
+            self.public_addresses, self.local_gateways, self.gateways, self.connections, self.disks, self.machines,
+            self.availability_sets, self.sizes,
+        )  # fmt: skip
+        for provider in providers:
+            self.arm.register(provider)
+        # In this order a group is emptied: users before what they use.
+        self.resources.deleters.update(
+            {
+                VAULT.type: self.vaults.delete_now,
+                MACHINE.type: self.machines.remove,
+                AVAILABILITY_SET.type: self.availability_sets.remove,
+                DISK.type: self.disks.remove,
+                CONNECTION.type: self.connections.remove,
+                GATEWAY.type: self.gateways.remove,
+                LOCAL_GATEWAY.type: self.local_gateways.remove,
+                INTERFACE.type: self.interfaces.remove,
+                PUBLIC_ADDRESS.type: self.public_addresses.remove,
+                NETWORK.type: self.networks.remove,
+                SECURITY_GROUP.type: self.security_groups.remove,
+                ACCOUNT.type: self.storage_accounts.remove,
+            }
+        )
+
+    def _endpoints(self, base_url: str, query: dict[str, str]) -> Answer:
+        """What clients read to learn of this cloud (arm-clients section 4). 2015-01-01 is flat, 2019-05-01 a list."""
+        audiences = ["https://management.core.windows.net/", "https://management.azure.com/", base_url]
+        login = {"loginEndpoint": self.login_url, "audiences": audiences}
+        if query.get("api-version", "").startswith("2015"):
+            flat = {"galleryEndpoint": base_url, "graphEndpoint": base_url, "portalEndpoint": base_url, "authentication": login}
+            return Answer(200, flat)
+        document = {
+            "name": "drillbed",
+            "resourceManager": base_url,
+            "portal": base_url,
+            "gallery": base_url,
+            "batch": base_url,
+            "graph": base_url,
+            "graphAudience": base_url,
+            "microsoftGraphResourceId": base_url,
+            "activeDirectoryDataLake": base_url,
+            "media": base_url,
+            "sqlManagement": base_url,
+            "authentication": {**login, "tenant": "common", "identityProvider": "AAD"},
+            "suffixes": {"storage": "drillbed", "keyVaultDns": "vault.drillbed", "acrLoginServer": "acr.drillbed"},
+        }
+        return Answer(200, [document] if query.get("api-version", "").startswith("2019") else document)

@@ -1,0 +1,257 @@
+"""VPN gateways, the gateways of the site, and the connections between them:
+
+a finished connection is what makes the link carry traffic.
+"""
+
+from ipaddress import IPv4Address
+from typing import Any
+
+from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
+from emulators.azure.network.addresses import parse_prefix, pick, taken
+from emulators.azure.network.kinds import CONNECTION, GATEWAY, LOCAL_GATEWAY, PUBLIC_ADDRESS, SUBNET_TYPE
+from emulators.azure.outside import LinkSwitch
+from emulators.azure.provisioning import provision, withdraw
+from emulators.azure.tracked import add_reads, listing, located, need_reference
+
+#: The link of the estate's network that a connection of this type brings up (NET-009).
+LINKS = {"ipsec": "vpn", "expressroute": "expressroute-private"}
+
+
+class LocalGateways:
+    """`Microsoft.Network/localNetworkGateways`: the site's end of a VPN."""
+
+    namespace = "Microsoft.Network"
+
+    def __init__(self, arm: Arm):
+        self.arm = arm
+        add_reads(arm, LOCAL_GATEWAY)
+
+    @operation("PUT", LOCAL_GATEWAY.template)
+    def create(self, call: Call) -> Answer:
+        existing, head = located(self.arm, call, LOCAL_GATEWAY)
+        body = call.content()
+        address = read(body, "properties.gatewayIpAddress", str, required=True)
+        try:
+            IPv4Address(address)
+        except ValueError:
+            raise Refusal(400, "InvalidIPAddress", f"The gateway address {address} is not a valid IPv4 address.") from None
+        prefixes = read(body, "properties.localNetworkAddressSpace.addressPrefixes", list, [])
+        for prefix in prefixes:
+            parse_prefix(prefix, call.path)
+        gateway = existing or Resource(call.path, LOCAL_GATEWAY.type, {"etag": ""})
+        gateway.body.update(head)
+        gateway.body["properties"] = {
+            "resourceGuid": existing.properties["resourceGuid"] if existing else self.arm.clock.uuid(),
+            "gatewayIpAddress": address,
+            "localNetworkAddressSpace": {"addressPrefixes": prefixes},
+        }
+        return provision(self.arm, call, gateway, status=200 if existing else 201, seconds=5)
+
+    @operation("DELETE", LOCAL_GATEWAY.template)
+    def delete(self, call: Call) -> Answer:
+        gateway = self.arm.store.get(call.path)
+        if gateway is None:
+            return Answer(204)
+        _check_unconnected(self.arm, gateway)
+        return withdraw(self.arm, call, gateway, seconds=5, remove=self.remove)
+
+    def remove(self, gateway: Resource) -> None:
+        """Forget the gateway. Raises `Refusal` 400 while a connection uses it."""
+        with self.arm.lock:
+            _check_unconnected(self.arm, gateway)
+            self.arm.store.remove(gateway.id)
+
+
+class VirtualNetworkGateways:
+    """`Microsoft.Network/virtualNetworkGateways`: takes an address of the subnet `GatewaySubnet`."""
+
+    namespace = "Microsoft.Network"
+
+    def __init__(self, arm: Arm):
+        self.arm = arm
+        add_reads(arm, GATEWAY)
+
+    @operation("PUT", GATEWAY.template)
+    def create(self, call: Call) -> Answer:
+        existing, head = located(self.arm, call, GATEWAY)
+        body = call.content()
+        kind = read(body, "properties.gatewayType", str, required=True)
+        if kind not in ("Vpn", "ExpressRoute"):
+            raise Refusal(400, "InvalidRequestFormat", f"'{kind}' is not a gateway type; use Vpn or ExpressRoute.")
+        gateway = existing or Resource(call.path, GATEWAY.type, {"etag": ""})
+        configurations = self._configure(gateway, read(body, "properties.ipConfigurations", list, []))
+        name = read(body, "properties.sku.name", str, "VpnGw1")
+        gateway.body.update(head)
+        gateway.body["properties"] = {
+            "resourceGuid": existing.properties["resourceGuid"] if existing else self.arm.clock.uuid(),
+            "gatewayType": kind,
+            "vpnType": read(body, "properties.vpnType", str, "RouteBased"),
+            "enableBgp": read(body, "properties.enableBgp", bool, False),
+            "activeActive": read(body, "properties.activeActive", bool, False),
+            "sku": {"name": name, "tier": read(body, "properties.sku.tier", str, name), "capacity": 2},
+            "ipConfigurations": configurations,
+        }
+        return provision(self.arm, call, gateway, status=200 if existing else 201, seconds=1800)
+
+    @operation("DELETE", GATEWAY.template)
+    def delete(self, call: Call) -> Answer:
+        gateway = self.arm.store.get(call.path)
+        if gateway is None:
+            return Answer(204)
+        _check_unconnected(self.arm, gateway)
+        return withdraw(self.arm, call, gateway, seconds=600, remove=self.remove)
+
+    @operation("GET", GATEWAY.template + "/connections")
+    def connections(self, call: Call) -> Answer:
+        gateway = self.arm.store.need(call.path.rsplit("/", 1)[0])
+        return listing(_connections_of(self.arm, gateway))
+
+    def remove(self, gateway: Resource) -> None:
+        """Give addresses back and forget the gateway. Raises `Refusal` 400 while a connection uses it."""
+        with self.arm.lock:
+            _check_unconnected(self.arm, gateway)
+            self._release(gateway)
+            self.arm.store.remove(gateway.id)
+
+    def _configure(self, gateway: Resource, entries: list[Any]) -> list[Json]:
+        if not entries:
+            raise Refusal(400, "InvalidRequestFormat", f"Virtual network gateway {gateway.id} must have an IP configuration.")
+        checked = [self._checked(gateway, entry) for entry in entries]
+        self._release(gateway)
+        shown = []
+        for name, subnet, public, holder in checked:
+            taken(subnet)[pick(subnet, "", holder)] = holder
+            properties: Json = {
+                "provisioningState": "Succeeded",
+                "privateIPAllocationMethod": "Dynamic",
+                "subnet": {"id": subnet.id},
+            }
+            if public is not None:
+                public.properties["ipConfiguration"] = {"id": holder}
+                properties["publicIPAddress"] = {"id": public.id}
+            shown.append({"name": name, "id": holder, "etag": f'W/"{self.arm.clock.uuid()}"', "properties": properties})
+        return shown
+
+    def _checked(self, gateway: Resource, entry: Any) -> tuple[str, Resource, Resource | None, str]:
+        if not isinstance(entry, dict):
+            raise Refusal(400, "InvalidRequestContent", "The request content was invalid: IP configurations must be objects.")
+        name = read(entry, "name", str, "default")
+        subnet = need_reference(self.arm, read(entry, "properties.subnet.id", str, required=True), SUBNET_TYPE, gateway.id)
+        if subnet.name.lower() != "gatewaysubnet":
+            raise Refusal(
+                400,
+                "InvalidGatewaySubnet",
+                f"Subnet {subnet.id} cannot be used by virtual network gateway {gateway.name}: its name must be GatewaySubnet.",
+            )
+        holder = f"{gateway.id}/ipConfigurations/{name}"
+        public_id = read(entry, "properties.publicIPAddress.id", str)
+        public = None if public_id is None else need_reference(self.arm, public_id, PUBLIC_ADDRESS.type, gateway.id)
+        if public is not None:
+            user = public.properties.get("ipConfiguration", {}).get("id", holder)
+            if user.lower() != holder.lower():
+                raise Refusal(
+                    400, "PublicIPAddressInUse", f"Public IP address {public.id} is already allocated to resource {user}."
+                )
+        return name, subnet, public, holder
+
+    def _release(self, gateway: Resource) -> None:
+        for shown in gateway.properties.get("ipConfigurations", []):
+            subnet = self.arm.store.get(shown["properties"]["subnet"]["id"])
+            if subnet is not None:
+                for address in [one for one, holder in taken(subnet).items() if holder == shown["id"]]:
+                    del taken(subnet)[address]
+            public = self.arm.store.get(shown["properties"].get("publicIPAddress", {}).get("id", ""))
+            if public is not None:
+                public.properties.pop("ipConfiguration", None)
+
+
+class Connections:
+    """`Microsoft.Network/connections`. The link is up while at least one connection of its type is."""
+
+    namespace = "Microsoft.Network"
+
+    def __init__(self, arm: Arm, links: LinkSwitch):
+        self.arm, self.links = arm, links
+        add_reads(arm, CONNECTION)
+
+    @operation("PUT", CONNECTION.template)
+    def create(self, call: Call) -> Answer:
+        existing, head = located(self.arm, call, CONNECTION)
+        body = call.content()
+        kind = read(body, "properties.connectionType", str, required=True)
+        if kind.lower() not in LINKS:
+            raise Refusal(400, "InvalidRequestFormat", f"'{kind}' is not a supported connection type; use IPsec or ExpressRoute.")
+        gateway = need_reference(
+            self.arm, read(body, "properties.virtualNetworkGateway1.id", str, required=True), GATEWAY.type, call.path
+        )
+        properties: Json = {
+            "resourceGuid": existing.properties["resourceGuid"] if existing else self.arm.clock.uuid(),
+            "connectionType": kind,
+            "virtualNetworkGateway1": {"id": gateway.id},
+            "routingWeight": read(body, "properties.routingWeight", int, 0),
+            "enableBgp": read(body, "properties.enableBgp", bool, False),
+            "connectionStatus": "Connecting",
+            "ingressBytesTransferred": 0,
+            "egressBytesTransferred": 0,
+        }
+        if kind.lower() == "ipsec":
+            far = read(body, "properties.localNetworkGateway2.id", str, required=True)
+            properties["localNetworkGateway2"] = {"id": need_reference(self.arm, far, LOCAL_GATEWAY.type, call.path).id}
+        else:
+            properties["peer"] = {"id": read(body, "properties.peer.id", str, required=True)}
+        connection = existing or Resource(call.path, CONNECTION.type, {"etag": ""})
+        connection.body.update(head)
+        connection.body["properties"] = properties
+        # The key itself is never shown again; asking for it is an operation of its own.
+        connection.hidden["key"] = read(body, "properties.sharedKey", str, connection.hidden.get("key", ""))
+        return provision(
+            self.arm, call, connection, status=200 if existing else 201, seconds=60, then=lambda: self._connect(connection)
+        )
+
+    @operation("DELETE", CONNECTION.template)
+    def delete(self, call: Call) -> Answer:
+        connection = self.arm.store.get(call.path)
+        if connection is None:
+            return Answer(204)
+        return withdraw(self.arm, call, connection, seconds=20, remove=self.remove)
+
+    def remove(self, connection: Resource) -> None:
+        """Forget a connection; the link goes down with the last one of its type."""
+        with self.arm.lock:
+            self.arm.store.remove(connection.id)
+        self._switch(connection)
+
+    def _connect(self, connection: Resource) -> None:
+        with self.arm.lock:
+            connection.properties["connectionStatus"] = "Connected"
+        self._switch(connection)
+
+    def _switch(self, connection: Resource) -> None:
+        kind = connection.properties["connectionType"].lower()
+        with self.arm.lock:
+            up = any(
+                one.properties["connectionType"].lower() == kind and one.properties["connectionStatus"] == "Connected"
+                for one in self.arm.store.of_type(CONNECTION.type)
+            )
+        self.links.set(LINKS[kind], up)
+
+
+def _connections_of(arm: Arm, gateway: Resource) -> list[Resource]:
+    wanted = gateway.id.lower()
+    names = ("virtualNetworkGateway1", "localNetworkGateway2")
+    return [
+        one
+        for one in arm.store.of_type(CONNECTION.type)
+        if any(one.properties.get(name, {}).get("id", "").lower() == wanted for name in names)
+    ]
+
+
+def _check_unconnected(arm: Arm, gateway: Resource) -> None:
+    users = _connections_of(arm, gateway)
+    if users:
+        raise Refusal(
+            400,
+            "InUseGatewayCannotBeDeleted",
+            f"Gateway {gateway.id} is in use by connection {users[0].id} and cannot be deleted.",
+            details=[],
+        )
