@@ -79,7 +79,7 @@ class Copying:
             while waiting and len(active) < self.rules.disks_copying_at_once:
                 active.append(waiting.pop(0))
                 active[-1].state = "InProgress"
-                active[-1].digests = yield from self._ask(active[-1], begun)
+                active[-1].digests = yield from self._ask(active[-1], begun[active[-1].index])
             for disk in active:
                 yield from self._room()
                 if not self.stream.capturing:

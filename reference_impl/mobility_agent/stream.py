@@ -90,14 +90,16 @@ class Stream:
         if self._open_bytes >= SEGMENT_BYTES or len(self._open) >= SEGMENT_RECORDS:
             self.seal()
 
-    def begin(self, disks: Iterable[int], when: float) -> int:
-        """Start to capture and declare that these disks are not exact until their `SYNC_END`. Returns the last number used."""
+    def begin(self, disks: Iterable[int], when: float) -> dict[int, int]:
+        """Start to capture and declare that these disks are not exact until their `SYNC_END`. Returns the number of each mark."""
         with self.lock:
             self.capturing, self.overflowed = True, False
+            numbers: dict[int, int] = {}
             for disk in disks:
                 self._put(records.sync_begin(disk, self.sizes[disk], when))
+                numbers[disk] = self.last
             self.seal()
-            return self.next - 1
+            return numbers
 
     def break_off(self, when: float) -> None:
         """Say that from here on something is missing, and capture nothing more."""

@@ -1,0 +1,239 @@
+"""What a process server has promised: the cached segments and logs of one machine's generation, on disk.
+
+A segment is acknowledged when it lies in the folder, synced. Segments become logs; a log stays until the replica worker has gone
+past it, because a store can lose what it acknowledged. After a kill the folder says where things stand.
+"""
+
+import json
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reference_impl import hrl, records
+from reference_impl.records import Buffer, DamagedSegment, Kind, SegmentHead
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A segment in the cache. `marked`: it has a tag or the begin or end of a sync."""
+
+    first: int
+    last: int
+    size: int
+    marked: bool
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A finished log in the cache."""
+
+    first: int
+    last: int
+    size: int
+    path: Path
+
+
+@dataclass(slots=True)
+class Lane:
+    """One machine's generation. `lock` guards everything; it is held for file work only, never for the network."""
+
+    folder: Path
+    machine_id: str
+    generation: int
+    sealed: int = 0  #: records up to here are in logs, or were taken by the master target
+    uploaded: int = 0
+    chain: bytes = hrl.GENESIS
+    last_tag: dict[str, Any] | None = None  #: the newest tag that is complete at the far side
+    raw_bytes: int = 0
+    stored_bytes: int = 0
+    known: bool = False  #: whether it is sure what had been received before this folder
+    segments: deque[Cached] = field(default_factory=deque)
+    logs: deque[LogFile] = field(default_factory=deque)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def received(self) -> int:
+        with self.lock:
+            return self.segments[-1].last if self.segments else self.sealed
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Received and not yet sealed."""
+        with self.lock:
+            return sum(cached.size for cached in self.segments)
+
+    @property
+    def waits_for_mark(self) -> bool:
+        """Something that should not wait for more data is among what was received."""
+        with self.lock:
+            return any(cached.marked for cached in self.segments)
+
+    @property
+    def cache_bytes(self) -> int:
+        with self.lock:
+            return self.waiting_bytes + sum(log.size for log in self.logs)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Received and not yet at the far side."""
+        with self.lock:
+            return self.waiting_bytes + sum(log.size for log in self.logs if log.last > self.uploaded)
+
+    # receiving -------------------------------------------------------------------------------------------------------
+
+    def receive(self, head: SegmentHead, raw: Buffer) -> bool:
+        """Keep a segment that continues what is there; False for one that was received already. Raises `OSError`."""
+        with self.lock:
+            if head.last <= self.received:
+                return False
+            assert head.first == self.received + 1
+            path = self.folder / f"{head.first:020d}.seg"
+            write_safely(path, raw)
+            self.segments.append(Cached(head.first, head.last, len(raw), has_marks(raw, head), path))
+            return True
+
+    # moving on -------------------------------------------------------------------------------------------------------
+
+    def take(self, most: int) -> list[Cached]:
+        """The oldest segments, up to about `most` bytes."""
+        with self.lock:
+            taken, size = list[Cached](), 0
+            for cached in self.segments:
+                if taken and size + cached.size > most:
+                    break
+                taken.append(cached)
+                size += cached.size
+            return taken
+
+    def sealed_as(self, taken: list[Cached], log: bytes, digest: bytes) -> None:
+        """The segments are in this log now."""
+        with self.lock:
+            first, last = taken[0].first, taken[-1].last
+            path = self.folder / f"{first:020d}.hrl"
+            write_safely(path, log)
+            self.logs.append(LogFile(first, last, len(log), path))
+            self.sealed, self.chain = last, digest
+            self.raw_bytes += sum(cached.size for cached in taken)
+            self.stored_bytes += len(log)
+            self._done_with(taken)
+
+    def passed_on(self, taken: list[Cached]) -> None:
+        """The segments are safe at the master target."""
+        with self.lock:
+            self.sealed = self.uploaded = taken[-1].last
+            sizes = sum(cached.size for cached in taken)
+            self.raw_bytes += sizes
+            self.stored_bytes += sizes
+            self._done_with(taken)
+
+    def _done_with(self, taken: list[Cached]) -> None:
+        self.save()
+        for cached in taken:
+            self.segments.popleft()
+            cached.path.unlink(missing_ok=True)
+
+    def note_uploaded(self, log: LogFile, tag: dict[str, Any] | None) -> None:
+        with self.lock:
+            self.uploaded = log.last
+            self.last_tag = tag or self.last_tag
+
+    def drop_logs(self, processed: int) -> None:
+        """Logs that the worker has gone past are not needed any more."""
+        with self.lock:
+            while self.logs and self.logs[0].last <= min(processed, self.uploaded):
+                self.logs.popleft().path.unlink(missing_ok=True)
+
+    def restart_at(self, position: int, chain: bytes) -> None:
+        """Take what the far side has as the truth; what is cached does not continue it."""
+        with self.lock:
+            for cached in self.segments:
+                cached.path.unlink(missing_ok=True)
+            for log in self.logs:
+                log.path.unlink(missing_ok=True)
+            self.segments.clear()
+            self.logs.clear()
+            self.sealed = self.uploaded = position
+            self.chain, self.known = chain, True
+            self.save()
+
+    # folder ----------------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        kept = {"sealed": self.sealed, "uploaded": self.uploaded, "chain": self.chain.hex(), "lastTag": self.last_tag}
+        kept |= {"rawBytes": self.raw_bytes, "storedBytes": self.stored_bytes, "known": self.known}
+        write_safely(self.folder / "position.json", json.dumps(kept).encode())
+
+    def destroy(self) -> None:
+        with self.lock:
+            self.segments.clear()
+            self.logs.clear()
+            for path in self.folder.glob("*"):
+                path.unlink()
+            self.folder.rmdir()
+
+
+def open_lane(folder: Path, machine_id: str, generation: int) -> Lane:
+    """The lane in a folder, as it was left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lane = Lane(folder, machine_id, generation)
+    try:
+        kept = json.loads((folder / "position.json").read_bytes())
+        lane.sealed, lane.uploaded, lane.chain = int(kept["sealed"]), int(kept["uploaded"]), bytes.fromhex(kept["chain"])
+        lane.last_tag, lane.known = kept["lastTag"], bool(kept["known"])
+        lane.raw_bytes, lane.stored_bytes = int(kept["rawBytes"]), int(kept["storedBytes"])
+    except (OSError, ValueError, KeyError):
+        lane.known = False
+    for path in sorted(folder.glob("*")):
+        _take_up(lane, path)
+    return lane
+
+
+def _take_up(lane: Lane, path: Path) -> None:
+    if path.name == "position.json":
+        return
+    number = int(path.stem) if path.stem.isdecimal() else 0
+    if path.suffix == ".hrl" and 0 < number <= lane.sealed:
+        raw = path.read_bytes()
+        try:
+            lane.logs.append(LogFile(number, hrl.inspect(raw).last, len(raw), path))
+            return
+        except hrl.DamagedLog:
+            pass
+    elif path.suffix == ".seg" and number == lane.received + 1:
+        raw = path.read_bytes()
+        try:
+            head = records.verify(raw)
+            lane.segments.append(Cached(head.first, head.last, len(raw), has_marks(raw, head), path))
+            return
+        except DamagedSegment:
+            pass
+    path.unlink()
+
+
+def has_marks(raw: Buffer, head: SegmentHead) -> bool:
+    """Whether a segment has more than data, from its table alone."""
+    kinds = bytes(memoryview(raw)[records.HEAD.size : records.HEAD.size + head.count * records.ENTRY.size : records.ENTRY.size])
+    return max(kinds) >= Kind.TAG
+
+
+def write_safely(path: Path, raw: Buffer) -> None:
+    """A file that is whole and on the disk when this returns, or not there at all."""
+    partial = path.with_suffix(".tmp")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        view = memoryview(raw)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(partial, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,94 @@
+"""From cached segments to one log: decode, coalesce, compress, seal (REP-012)."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reference_impl import hrl, records
+from reference_impl.coalesce import latest, merged
+from reference_impl.outside import Clock
+from reference_impl.process_server.cache import Cached, Lane
+from reference_impl.records import Kind, Record
+from reference_impl.rules import Rules
+from reference_impl.times import iso
+
+#: What one log holds at most of received data, beyond the segment that fills it.
+SEAL_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SealedLog:
+    """A log, and what has to be known of it without opening it again."""
+
+    raw: bytes
+    digest: bytes
+    tag: dict[str, Any] | None
+    marked: bool
+
+
+def seal(lane: Lane, taken: Sequence[Cached], clock: Clock, rules: Rules, data_key: bytes) -> SealedLog:
+    """One log of these segments. Raises `OSError` or `DamagedSegment` when the cache itself is damaged."""
+    entries: list[Record] = []
+    for cached in taken:
+        entries += records.decode(cached.path.read_bytes()).records
+    frames = build_frames(taken[0].first, entries)
+    raw = hrl.write(
+        lane.machine_id,
+        lane.generation,
+        frames,
+        key=data_key,
+        salt=clock.random_bytes(32),
+        previous=lane.chain,
+        made=clock.now(),
+        compress=rules.compress,
+        encrypt=rules.encrypt,
+    )
+    marked = any(cached.marked for cached in taken)
+    return SealedLog(raw, raw[-32:], newest_tag(taken[0].first, entries), marked)
+
+
+def build_frames(first: int, entries: Sequence[Record]) -> list[hrl.Frame]:
+    """Records in order to frames: a frame ends when it is full, and before data that follows a mark."""
+    frames: list[hrl.Frame] = []
+    start, size, marked = 0, 0, False
+    for place, record in enumerate(entries):
+        is_data = record.kind in records.DATA_KINDS
+        if place > start and (size >= hrl.FRAME_BYTES or (is_data and marked)):
+            frames.append(_frame(first + start, entries[start:place]))
+            start, size, marked = place, 0, False
+        size += len(record.data)
+        marked = marked or not is_data
+    return [*frames, _frame(first + start, entries[start:])]
+
+
+def _frame(first: int, entries: Sequence[Record]) -> hrl.Frame:
+    """Of several writes to a place only the last is kept."""
+    when = entries[-1].when
+    changes = [record for record in entries if record.kind in records.DATA_KINDS]
+    kept: list[Record] = []
+    for disk, extents in sorted(latest(changes).items()):
+        for whole in merged(extents.ranges(), hrl.FRAME_BYTES):
+            if whole.data is None:
+                kept.append(records.zero(disk, whole.offset, whole.length, when))
+            else:
+                kept.append(records.write(disk, whole.offset, whole.data, when))
+    marks = [record for record in entries if record.kind not in records.DATA_KINDS]
+    return hrl.Frame(first, first + len(entries) - 1, when, kept + marks)
+
+
+def newest_tag(first: int, entries: Sequence[Record]) -> dict[str, Any] | None:
+    """The last tag of a run of records as the component protocol writes it."""
+    for place in range(len(entries) - 1, -1, -1):
+        record = entries[place]
+        if record.kind is Kind.TAG and record.tag is not None:
+            return {"pointId": record.tag.point_id, "time": iso(record.when), "sequence": first + place, "kind": record.tag.kind}
+    return None
+
+
+def data_key(settings: Mapping[str, Any]) -> bytes:
+    """The machine's key out of its settings. Raises `ValueError`."""
+    key = base64.b64decode(str(settings["dataKey"]), validate=True)
+    if len(key) != hrl.KEY_BYTES:
+        raise ValueError(f"a data key has {hrl.KEY_BYTES} bytes")
+    return key
