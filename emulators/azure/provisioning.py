@@ -63,7 +63,7 @@ def withdraw(arm: Arm, call: Call, resource: Resource, *, seconds: float, remove
                 resource.properties["provisioningState"] = "Succeeded"
             raise
 
-    running = arm.operations.begin(call, work(), location=resource.location or "global")
+    running = arm.operations.begin(call, work(), location=resource.location)
     return arm.operations.answer(call, running)
 
 

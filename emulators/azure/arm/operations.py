@@ -72,7 +72,7 @@ class Operations:
         result_path: str = "",
         document: Callable[[Operation], Json] | None = None,
         retry_after: int = 10,
-        location: str = "global",
+        location: str = "",
     ) -> Operation:
         """Start an operation; call it inside the handler, then return `answer(call, operation, ...)`.
 
@@ -201,4 +201,4 @@ def _place(call: Call, location: str) -> str:
     if not found:
         return f"/subscriptions/{call.subscription}"
     namespace = after.split("/", 1)[0]
-    return f"/subscriptions/{call.subscription}/providers/{namespace}/locations/{location}"
+    return f"/subscriptions/{call.subscription}/providers/{namespace}/locations/{location or 'global'}"
