@@ -1,0 +1,231 @@
+"""Enabling protection: what must be there, the item, and the job that has the components start replicating."""
+
+import base64
+import re
+from collections.abc import Callable
+
+from emulators.azure.arm import Answer, Call, read
+from emulators.azure.site_recovery import targets
+from emulators.azure.site_recovery.containers import readiness
+from emulators.azure.site_recovery.jobs import Cancelled, Job, Work
+from emulators.azure.site_recovery.records import Fabric, Item, Policy, Vault
+from emulators.azure.site_recovery.refusals import Failure, refuse
+from emulators.azure.site_recovery.replication import protect_if_ready
+from emulators.azure.site_recovery.service import Service, policy_path
+from emulators.azure.site_recovery.views import affected_details
+from emulators.azure.site_recovery.wire import FORWARD, Json, last_segment, same, stable_guid
+
+#: Azure's rule for the name of a virtual machine (CFG-006).
+_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")
+
+_SIZES = ((2, "Standard_F2s_v2"), (4, "Standard_F4s_v2"), (8, "Standard_F8s_v2"), (16, "Standard_F16s_v2"))
+
+
+def enable(service: Service, call: Call, fabric: Fabric, result: Callable[[Item], Json]) -> Answer:
+    """PUT of a protected item. Raises `Refusal` when something it needs is missing; then nothing has changed (TOP-001)."""
+    vault = service.vault(call)
+    name, body = call["itemName"], call.content()
+    given = read(body, "properties.providerSpecificDetails", dict, required=True)
+    if read(given, "instanceType", str, required=True) != FORWARD:
+        raise refuse("malformed", f"Protection is enabled with {FORWARD} here.", activity=call.correlation_id)
+    existing = fabric.items.get(name.lower())
+    if existing is not None:
+        raise refuse("item-exists", f"The protected item '{name}' exists already.", activity=call.correlation_id)
+    policy = _policy(service, call, vault, fabric, body)
+    machine = _machine(service, call, fabric, body)
+    try:
+        settings = _settings(service, vault, machine, given, policy)
+    except Failure as failure:
+        raise refuse(failure.reason, failure.message, activity=call.correlation_id) from None
+    item = _item(service, vault, fabric, name, machine, settings, given, policy)
+    fabric.items[name.lower()] = item
+    service.observe("item-state", item.id, before="", state=item.state, machine=item.machine_id)
+    return service.start(
+        call, vault, "EnableDr", (item.machine_id, item.friendly), lambda job: _work(service, vault, fabric, item, job),
+        details={"affectedObjectDetails": affected_details(service, item)}, resource=item.id, occupies=[item],
+        result=lambda: Answer(200, result(item)),
+    )  # fmt: skip
+
+
+def _policy(service: Service, call: Call, vault: Vault, fabric: Fabric, body: Json) -> Policy:
+    policy = service.policy_at(vault, read(body, "properties.policyId", str, required=True))
+    if policy is None:
+        raise refuse("policy-not-mapped", "The policy does not exist.", activity=call.correlation_id)
+    if policy.provider != FORWARD:
+        raise refuse("policy-wrong-kind", activity=call.correlation_id)
+    mapped = any(same(mapping.policy, policy_path(vault, policy)) for mapping in fabric.mappings.values())
+    if service.rules.policy_must_be_mapped and not mapped:
+        raise refuse("policy-not-mapped", activity=call.correlation_id)
+    return policy
+
+
+def _machine(service: Service, call: Call, fabric: Fabric, body: Json) -> Json:
+    protectable = str(read(body, "properties.protectableItemId", str, required=True))
+    machine = fabric.machines.get(last_segment(protectable).lower())
+    if machine is None or not same(protectable, f"{fabric.container_id}/replicationProtectableItems/{machine['machineId']}"):
+        raise refuse(
+            "not-protectable", f"There is no protectable item '{last_segment(protectable)}'.", activity=call.correlation_id
+        )
+    taken = [item for vault in service.vaults.values() for item in vault.items() if item.machine_id == machine["machineId"]]
+    if taken:  # DIS-004, CFG-019
+        raise refuse(
+            "already-protected", f"{machine.get('name')} is already protected as '{taken[0].name}'.", activity=call.correlation_id
+        )
+    errors = readiness(machine)
+    if errors:
+        raise refuse("not-protectable", f"{machine.get('name')}: {', '.join(errors)}.", activity=call.correlation_id)
+    return machine
+
+
+def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy: Policy) -> Json:
+    """The target and the servers, checked. Raises `Failure`."""
+    group = read(given, "targetAzureV2ResourceGroupId", str, "/".join(vault.id.split("/")[:5]))
+    group = "/subscriptions/" + group.strip("/").split("/", 1)[1]
+    if service.azure.find(group) is None:
+        raise Failure("target-missing", f"The resource group '{last_segment(group)}' does not exist.")
+    log = read(given, "logStorageAccountId", str) or read(given, "storageAccountId", str)
+    target = read(given, "storageAccountId", str) or log
+    for wanted in (log, target):
+        _near(service, vault, wanted, "storage account")
+    account = service.azure.find(target)
+    limit = service.rules.history_limit(str(account.body.get("sku", {}).get("name", "")) if account is not None else "")
+    if policy.settings["recoveryPointHistory"] > limit:  # RPT-005
+        raise Failure("policy-invalid", f"The storage account holds recovery points for at most {limit} minutes.")
+    network = read(given, "targetAzureNetworkId", str)
+    _near(service, vault, network, "virtual network")
+    subnet = last_segment(read(given, "targetAzureSubnetId", str))
+    names = targets.subnets(service, network)
+    if subnet.lower() not in [name.lower() for name in names]:
+        raise Failure("target-missing", f"The virtual network has no subnet '{subnet}'.")
+    vm_name = str(read(given, "targetAzureVmName", str, machine.get("name")))
+    if not _NAME.match(vm_name):
+        raise Failure("name-invalid", f"'{vm_name}' is not a valid name of an Azure virtual machine.")
+    cores = int(machine.get("cpuCount") or 1)
+    size = next((size for most, size in _SIZES if cores <= most), _SIZES[-1][1])
+    return {
+        "processServerId": read(given, "processServerId", str, ""),
+        "masterTargetId": read(given, "masterTargetId", str),
+        "runAsAccountId": read(given, "runAsAccountId", str),
+        "networkId": network,
+        "subnet": subnet,
+        "vmName": vm_name,
+        "vmSize": read(given, "targetVmSize", str, size),
+        "resourceGroupId": group,
+        "logAccountId": log,
+        "targetAccountId": target,
+        "rdp": read(given, "enableRdpOnTargetOption", str, "Never"),
+        "licenseType": read(given, "licenseType", str, "NotSpecified"),
+        "include": [
+            str(disk.get("diskId", "")).lower() for disk in read(given, "disksToInclude", list, []) if isinstance(disk, dict)
+        ],
+    }
+
+
+def _near(service: Service, vault: Vault, resource_id: str | None, what: str) -> None:
+    """The resource exists and is in the vault's region (TOP-001, TOP-002)."""
+    resource = service.azure.find(resource_id)
+    if resource is None:
+        raise Failure("target-missing", f"The {what} '{last_segment(resource_id)}' does not exist.")
+    if not service.rules.same_region(vault.location, resource.location):
+        text = f"The {what} '{resource.name}' is in {resource.location}, the vault in {vault.location}."
+        raise Failure("target-wrong-region", text)
+
+
+def _item(
+    service: Service, vault: Vault, fabric: Fabric, name: str, machine: Json, settings: Json, given: Json, policy: Policy
+) -> Item:
+    friendly = str(machine.get("name") or name)
+    included = [
+        disk for disk in machine["disks"] if not settings["include"] or str(disk["diskId"]).lower() in settings["include"]
+    ]
+    disks = [
+        {
+            **disk, "isOsDisk": bool(disk.get("isOsDisk")),
+            "blob": f"asrseeddisk-{_letters(friendly, 10)}-{_letters(str(disk.get('name', 'disk')), 8)}-{service.clock.uuid()}",
+        }
+        for disk in sorted(included, key=lambda disk: (not disk.get("isOsDisk"), int(disk.get("unit") or 0)))
+    ]  # fmt: skip
+    wanted = str(read(given, "multiVmGroupName", str, "") or "")
+    group = stable_guid(fabric.id, "group", wanted) if wanted else service.clock.uuid()  # MVM-001, MVM-005
+    return Item(
+        vault=vault.id, fabric=fabric.name, container_id=fabric.container_id, name=name, machine_id=machine["machineId"],
+        friendly=friendly, state="enabling", policy=policy_path(vault, policy), generation=1, disks=disks,
+        nics=list(machine.get("nics") or []), os_type=str(machine.get("osType") or "WINDOWS").upper(), settings=settings,
+        group_id=group, group_name=wanted or group, correlation=service.clock.uuid(), protectable=machine,
+        forward_policy=policy_path(vault, policy), enabled=service.now(),
+    )  # fmt: skip
+
+
+def _work(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Job) -> Work:
+    try:
+        with job.task(0):
+            yield from job.rest(1.0)
+            service.need_server(fabric)
+            service.replica_worker(vault)
+            _process_server(service, fabric, item.settings["processServerId"])
+        with job.task(1):
+            yield from replicate(service, vault, fabric, item, job, keep=False, install=True)
+        with job.task(2):
+            yield from job.rest(1.0)
+        with job.task(3):
+            service.move(item, "replicating")
+            yield from job.rest(1.0)
+        with job.task(4):
+            yield from job.rest(1.0)
+            protect_if_ready(service, vault, item)
+    except (Failure, Cancelled):
+        service.move(item, "enabling-failed")  # DSB-005
+        raise
+
+
+def _process_server(service: Service, fabric: Fabric, wanted: str) -> None:
+    known = service.server(fabric).heartbeat.get("processServers", [])
+    if not any(same(str(entry.get("id")), wanted) for entry in known):
+        raise Failure("process-server-missing", f"No process server '{wanted}' is registered.")
+
+
+def replicate(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Job, *, keep: bool, install: bool) -> Work:
+    """Have replica worker and configuration server start the forward replication of an item's current generation."""
+    settings, policy = item.settings, protocol_policy(service, vault, item)
+    key = base64.b64encode(service.clock.random_bytes(32)).decode()
+    cache = service.azure.store(settings["logAccountId"])
+    target = {**service.azure.store(settings["targetAccountId"]), "container": "asr-replicas"}
+    disks = [{"diskId": disk["diskId"], "sizeBytes": disk["sizeBytes"], "blob": disk["blob"]} for disk in item.disks]
+    wish = {
+        "machineId": item.machine_id, "generation": item.generation, "disks": disks, "cache": cache, "target": target, "dataKey": key,
+        "policy": policy, "keepReplica": keep,
+    }  # fmt: skip
+    yield from service.ask(service.replica_worker(vault), "replicate", wish, job=job)
+    settings["protect"] = {
+        "machineId": item.machine_id, "generation": item.generation, "direction": "forward",
+        "processServerId": settings["processServerId"], "runAsAccountId": settings["runAsAccountId"], "policy": policy,
+        "group": group_of(fabric, item),
+        "disks": [{"diskId": disk["diskId"], "unit": disk.get("unit", 0), "sizeBytes": disk["sizeBytes"]} for disk in item.disks],
+        "cache": cache, "dataKey": key, "install": install,
+    }  # fmt: skip
+    output = yield from service.ask(service.server(fabric), "protect", settings["protect"], job=job)
+    item.machine = {**item.machine, "agentVersion": output.get("agentVersion"), "agentId": output.get("agentId")}
+
+
+def group_of(fabric: Fabric, item: Item) -> Json | None:
+    """`group` of the component protocol: every member enabled so far."""
+    if not item.shared:
+        return None
+    members = [other.machine_id for other in fabric.items.values() if other.group_id == item.group_id]
+    return {"groupId": item.group_id, "members": members}
+
+
+def protocol_policy(service: Service, vault: Vault, item: Item) -> Json:
+    policy = service.policy_at(vault, item.policy)
+    if policy is None:
+        raise Failure("policy-not-mapped", "The policy of the item does not exist any more.")
+    return {
+        "crashConsistentMinutes": policy.settings.get("crashConsistentFrequencyInMinutes", 5),
+        "appConsistentMinutes": policy.settings["appConsistentFrequencyInMinutes"],
+        "retentionMinutes": policy.settings["recoveryPointHistory"],
+        "rpoThresholdMinutes": policy.settings["recoveryPointThresholdInMinutes"],
+    }
+
+
+def _letters(text: str, most: int) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "", text)[:most] or "disk"

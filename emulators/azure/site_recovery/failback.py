@@ -1,0 +1,75 @@
+"""Failback: the unplanned failover of a machine that replicates from Azure to the site (FB-001 to FB-005, FB-010)."""
+
+from emulators.azure.site_recovery import targets
+from emulators.azure.site_recovery.jobs import Job, Work
+from emulators.azure.site_recovery.records import Item
+from emulators.azure.site_recovery.refusals import Failure
+from emulators.azure.site_recovery.service import Service
+
+LATEST_TIME, LATEST_TAG, CUSTOM = "LatestTime", "LatestTag", "Custom"
+
+
+def preflight(service: Service, item: Item, job: Job, choice: str) -> Work:
+    with job.task(0):
+        yield from job.rest(1.0)
+        service.need_server(service.fabric_of(item))
+        if not service.rules.reverse_ready(item.machine):
+            raise Failure("no-recovery-point", "The machine has no recovery point on the site yet.")  # FB-001
+        if choice == LATEST_TAG:  # FB-002: the reverse direction reports crash-consistent tags only
+            raise Failure("no-recovery-point", "The machine has no application-consistent recovery point on the site.")
+
+
+def stop_in_azure(service: Service, item: Item, job: Job) -> Work:
+    """The Azure machine is shut down before anything is detached: never do both run (FB-004)."""
+    with job.task(1):
+        if item.azure is not None and service.rules.failback_stops_azure_vm:
+            yield from targets.stop(service, item.azure.vm_id)
+        yield from job.rest(1.0)
+
+
+def settle(service: Service, item: Item, job: Job) -> Work:
+    with job.task(2):
+        server = service.need_server(service.fabric_of(item))
+        yield from service.ask(server, "settle-reverse", {"machineId": item.machine_id}, job=job)
+
+
+def bring_home(service: Service, item: Item, job: Job, choice: str, point_id: str) -> Work:
+    """Detach the disks from the master target, attach them to the machine, power it on."""
+    server = service.need_server(service.fabric_of(item))
+    with job.task(3):
+        yield from job.rest(1.0)
+    with job.task(4):
+        wish = {
+            "machineId": item.machine_id,
+            "infrastructureId": item.protectable.get("infrastructureId"),
+            "pointChoice": f"{CUSTOM}:{point_id}" if choice == CUSTOM else choice,
+        }
+        yield from service.ask(server, "fail-back", wish, job=job)
+
+
+def complete(service: Service, item: Item, job: Job, state: str) -> None:
+    item.last_failover = job.start
+    item.health, item.health_name = {}, "Normal"
+    service.move(item, state)
+
+
+def restart_in_azure(service: Service, item: Item) -> Work:
+    """After a failed failback the machine goes on in Azure."""
+    if item.azure is not None and service.azure.power_state(item.azure.vm_id) not in ("running", None):
+        try:
+            yield from service.azure.run("POST", f"{item.azure.vm_id}/start", None, "azure-vm-not-running")
+        except Failure as failure:
+            service.observe("restart-failed", item.id, reason=failure.reason)
+
+
+def fail_back(service: Service, item: Item, job: Job, choice: str, point_id: str, state: str) -> Work:
+    """A whole failback of one item."""
+    yield from preflight(service, item, job, choice)
+    try:
+        yield from stop_in_azure(service, item, job)
+        yield from settle(service, item, job)
+        yield from bring_home(service, item, job, choice, point_id)
+    except Failure:
+        yield from restart_in_azure(service, item)
+        raise
+    complete(service, item, job, state)

@@ -1,0 +1,169 @@
+"""Health of a protected item: what is wrong now, as errors that go when their cause is gone (EVT-001 to EVT-009)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from emulators.azure.site_recovery.records import Fabric, Item, Vault
+from emulators.azure.site_recovery.service import Service
+from emulators.azure.site_recovery.wire import FORWARD, Json, parse_time
+from emulators.azure.site_recovery.states import STATES
+from emulators.clock import iso
+
+
+@dataclass(frozen=True, slots=True)
+class HealthKind:
+    """One health error. `number` is the code where one is documented, else a name in PascalCase."""
+
+    number: str
+    level: str
+    summary: str
+    causes: str
+    action: str
+    category: str = "Replication"
+    source: str = "6"
+    kind: str = "15"
+
+
+HEALTH: dict[str, HealthKind] = {
+    "agent-silent": HealthKind(
+        "78174", "Critical", "No heartbeat from the Mobility Service.", "The machine or its agent is off, or 443 is blocked.", "Check both."
+    ),
+    "process-server-unreachable": HealthKind(
+        "806", "Critical", "No heartbeat from the process server.", "It is off, or 9443 is blocked.", "Check the process server."
+    ),
+    "master-target-unreachable": HealthKind(
+        "78022", "Critical", "No heartbeat from the master target.", "It is off, or 443 is blocked.", "Check the master target."
+    ),
+    "group-unreachable": HealthKind(
+        "ReplicationGroupUnreachable", "Warning", "A member of the replication group does not answer.", "Port 20004 is blocked.",
+        "Open port 20004 between the members; shared recovery points resume by themselves.",
+    ),
+    "cache-full": HealthKind(
+        "78188", "Warning", "The cache of the process server is full.", "More data change than can be uploaded.", "Wait, or scale out."
+    ),
+    "upload-blocked": HealthKind(
+        "UploadBlocked", "Warning", "Data cannot be uploaded to the cache storage account.", "443 to the account is blocked.",
+        "Check the connection to Azure.",
+    ),
+    "configuration-server-silent": HealthKind(
+        "ConfigurationServerDisconnected", "Critical", "No heartbeat from the configuration server.", "It is off, or 443 is blocked.",
+        "Check the configuration server.", category="FabricInfrastructure",
+    ),
+    "rpo": HealthKind(
+        "78026", "Warning", "The recovery point objective is above its threshold.", "Data wait to be uploaded.", "Check the links."
+    ),
+    "no-crash-point": HealthKind(
+        "325091", "Critical", "No crash-consistent recovery point in the last 60 minutes.", "Replication or processing stands still.",
+        "Check the machine and the process server.",
+    ),
+    "resync": HealthKind(
+        "324510", "Critical", "Resynchronization is required.", "Changes were lost, or a disk was resized.", "Resynchronize the machine."
+    ),
+    "enable-failed": HealthKind(
+        "310056", "Critical", "Protection couldn't be enabled.", "See the job.", "Disable replication, mend the cause, enable again."
+    ),
+    "no-test-failover": HealthKind(
+        "161011", "Warning", "No test failover was completed.", "None was run, or it was not cleaned up.", "Run a test failover.",
+        category="TestFailover",
+    ),
+}  # fmt: skip
+
+_WORST = {"Normal": 0, "Warning": 1, "Critical": 2}
+
+
+def current_rpo(item: Item, now: float) -> float | None:
+    """Age of the newest recoverable state, in seconds; it grows while no report comes (RPT-010)."""
+    rpo, reported = item.machine.get("rpoSeconds"), item.machine.get("reported")
+    return None if rpo is None or reported is None else float(rpo) + now - float(reported)
+
+
+def causes(service: Service, fabric: Fabric, item: Item) -> Iterator[str]:
+    """Keys of `HEALTH` that hold for an item now."""
+    now, rules, machine = service.now(), service.rules, item.machine
+    if item.state == "enabling-failed":
+        yield "enable-failed"
+    if item.state in ("protected", "cleanup-pending") and not item.drill_done:
+        yield "no-test-failover"  # TFO-011
+    if item.state not in ("replicating", "protected", "cleanup-pending", "reverse-replicating", "reverse-protected"):
+        return
+    if now - service.server(fabric).seen > rules.silence_seconds:
+        yield "configuration-server-silent"
+    elif _silent(machine.get("agentHeartbeat"), now, rules.silence_seconds) and "agent-silent" not in machine.get("symptoms", ()):
+        yield "agent-silent"
+    yield from (symptom for symptom in machine.get("symptoms", ()) if symptom in HEALTH)
+    if machine.get("resyncRequired"):
+        yield "resync"
+    if item.state in ("replicating", "reverse-replicating"):
+        return
+    rpo = current_rpo(item, now)
+    if rpo is not None and rules.rpo_exceeded(rpo, 60.0 * threshold(service, item)):
+        yield "rpo"
+    newest = max((point.time for point in item.points.values()), default=0.0)
+    if STATES[item.state].provider != FORWARD:
+        newest = parse_time(machine["lastTagReceived"]) if machine.get("lastTagReceived") else 0.0
+    if now - max(newest, item.protected_since or now) > rules.no_crash_point_seconds:
+        yield "no-crash-point"
+
+
+def threshold(service: Service, item: Item) -> int:
+    """The RPO threshold of the item's policy in minutes, as it is now (POL-005)."""
+    policy = service.policy_at(service.vaults[item.vault.lower()], item.policy)
+    return int(policy.settings["recoveryPointThresholdInMinutes"]) if policy is not None else 0
+
+
+def evaluate(service: Service, vault: Vault, fabric: Fabric, item: Item) -> None:
+    """Bring the health errors of an item up to date; a change of its health is an event."""
+    found = list(dict.fromkeys(causes(service, fabric, item)))
+    item.health = {cause: item.health.get(cause) or _error(HEALTH[cause], item, service.now()) for cause in found}
+    level = replication_health(item)
+    if level != item.health_name:
+        item.health_name = level
+        word = "OK" if level == "Normal" else level
+        service.event(
+            vault, "VmMonitoringEvent", "VmHealth", "SRSVMHealthChanged", f"Replication health changed to {word}.", word, item.friendly,
+            item.correlation, fabric=fabric.id, provider=STATES[item.state].provider, site=fabric.friendly,
+            errors=[error for error in item.health.values() if error["errorCategory"] != "TestFailover"],
+        )  # fmt: skip
+        service.observe("health", item.id, level=level, causes=found)
+
+
+def evaluate_all(service: Service) -> None:
+    for vault in service.vaults.values():
+        for fabric in vault.fabrics.values():
+            for item in fabric.items.values():
+                evaluate(service, vault, fabric, item)
+
+
+def replication_health(item: Item) -> str:
+    """The worst level of everything but the missing test failover (EVT-002)."""
+    levels = [error["errorLevel"] for error in item.health.values() if error["errorCategory"] != "TestFailover"]
+    return max(levels, key=_WORST.__getitem__, default="Normal")
+
+
+def failover_health(item: Item) -> str:
+    levels = [error["errorLevel"] for error in item.health.values() if error["errorCategory"] == "TestFailover"]
+    return max(levels, key=_WORST.__getitem__, default="Normal")
+
+
+def _silent(heartbeat: str | None, now: float, limit: float) -> bool:
+    return heartbeat is not None and now - parse_time(heartbeat) > limit
+
+
+def _error(kind: HealthKind, item: Item, now: float) -> Json:
+    return {
+        "innerHealthErrors": [],
+        "errorSource": kind.source,
+        "errorType": kind.kind,
+        "errorLevel": kind.level,
+        "errorCategory": kind.category,
+        "errorCode": kind.number,
+        "summaryMessage": kind.summary,
+        "errorMessage": kind.summary,
+        "possibleCauses": kind.causes,
+        "recommendedAction": kind.action,
+        "creationTimeUtc": iso(now),
+        "recoveryProviderErrorMessage": None,
+        "entityId": item.correlation,
+        "errorId": f"{kind.source}:{kind.kind}",
+        "customerResolvability": "Allowed",
+    }

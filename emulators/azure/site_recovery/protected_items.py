@@ -1,0 +1,265 @@
+"""replicationProtectedItems: the operations of a protected item. What each does is in the module of its name."""
+
+from collections.abc import Callable
+
+from emulators.azure.arm import Answer, Call, operation, read
+from emulators.azure.site_recovery import commit, disable, enable, failback, failover, reprotect, test_failovers
+from emulators.azure.site_recovery.failover import CUSTOM, LATEST, Run
+from emulators.azure.site_recovery.jobs import Job, Work
+from emulators.azure.site_recovery.records import Item
+from emulators.azure.site_recovery.refusals import Failure, refuse
+from emulators.azure.site_recovery.service import Service
+from emulators.azure.site_recovery.states import STATES
+from emulators.azure.site_recovery.views import affected_details, item_json
+from emulators.azure.site_recovery.wire import CONTAINER, FORWARD, ITEM, VAULT, Json, last_segment, listing, same
+
+Begin = Callable[[Job], Work]
+
+
+class ProtectedItems:
+    """Every operation asks the state table first and changes nothing when it refuses (JOB-008)."""
+
+    namespace = "Microsoft.RecoveryServices"
+
+    def __init__(self, service: Service):
+        self.service = service
+
+    # reading ---------------------------------------------------------------------------------------------------------
+
+    @operation("GET", VAULT + "/replicationProtectedItems")
+    def list_all(self, call: Call) -> Answer:
+        vault = self.service.vault(call)
+        return Answer(200, listing([item_json(self.service, item, thin=True) for item in self._filtered(call, vault.items())]))
+
+    @operation("GET", CONTAINER + "/replicationProtectedItems")
+    def list_container(self, call: Call) -> Answer:
+        items = self.service.container(call).items.values()
+        return Answer(200, listing([item_json(self.service, item, thin=True) for item in items]))
+
+    @operation("GET", ITEM)
+    def get(self, call: Call) -> Answer:
+        return Answer(200, item_json(self.service, self.service.item(call)))
+
+    def _filtered(self, call: Call, items: list[Item]) -> list[Item]:
+        """`$filter=RecoveryPlanName eq 'x'` is what clients send (asr-wire section 5)."""
+        name, _, value = call.query.get("$filter", "").partition(" eq ")
+        if name.strip().lower() != "recoveryplanname":
+            return items
+        plan = self.service.vault(call).plans.get(value.strip().strip("'").lower())
+        members = {entry["id"].lower() for group in plan.groups for entry in group["items"]} if plan is not None else set()
+        return [item for item in items if item.id.lower() in members]
+
+    # life ------------------------------------------------------------------------------------------------------------
+
+    @operation("PUT", ITEM)
+    def create(self, call: Call) -> Answer:
+        fabric = self.service.container(call)
+        return enable.enable(self.service, call, fabric, lambda item: item_json(self.service, item))
+
+    @operation("PATCH", ITEM)
+    def update(self, call: Call) -> Answer:
+        """Change the target of an item: name, size, network. The replication group is fixed (MVM-003)."""
+        service, item = self.service, self.service.item(call)
+        body = read(call.content(), "properties", dict, {})
+        details = read(body, "providerSpecificDetails", dict, {})
+        if details.get("multiVmGroupName") or details.get("multiVmGroupId"):
+            raise refuse("group-fixed", activity=call.correlation_id)
+        if item.job is not None:
+            raise refuse("operation-in-progress", activity=call.correlation_id)
+        new = {
+            "vmName": read(body, "recoveryAzureVMName", str), "vmSize": read(body, "recoveryAzureVMSize", str),
+            "networkId": read(body, "selectedRecoveryAzureNetworkId", str), "testNetworkId": read(body, "selectedTfoAzureNetworkId", str),
+            "licenseType": read(body, "licenseType", str),
+        }  # fmt: skip
+        if new["networkId"] and service.azure.find(new["networkId"]) is None:
+            raise refuse("target-missing", activity=call.correlation_id)
+
+        def work(job: Job) -> Work:
+            with job.task(0):
+                yield from job.rest(1.0)
+                item.settings.update({name: value for name, value in new.items() if value})
+
+        return self._start(call, item, "UpdateVmProperties", work)
+
+    @operation("POST", ITEM + "/remove")
+    def remove(self, call: Call) -> Answer:
+        """Disable replication, or complete the migration where the reason says so."""
+        service, item = self.service, self.service.item(call)
+        done = read(call.body, "properties.disableProtectionReason", str, "NotSpecified") == "MigrationComplete"
+        name = "complete-migration" if done else "disable"
+        service.check(item, name, call=call)
+        if done:
+            return self._start(
+                call, item, "CompleteMigration", lambda job: disable.complete_migration(service, item, job), gone=True
+            )
+        return self._start(
+            call, item, "DisableDr", lambda job: disable.disable(service, item, job), operation="disable", gone=True
+        )
+
+    @operation("DELETE", ITEM)
+    def purge(self, call: Call) -> Answer:
+        service, item = self.service, self.service.item(call)
+        if item.job is not None:
+            raise refuse("operation-in-progress", activity=call.correlation_id)
+        return self._start(call, item, "DisableDr", lambda job: disable.purge(service, item, job), gone=True)
+
+    @operation("POST", ITEM + "/repairReplication")
+    def repair(self, call: Call) -> Answer:
+        service, item = self.service, self.service.item(call)
+        service.check(item, "repair", call=call)
+        return self._start(
+            call, item, "RepairVMReplication", lambda job: disable.resynchronize(service, item, job), operation="repair"
+        )
+
+    # test failover -----------------------------------------------------------------------------------------------------
+
+    @operation("POST", ITEM + "/testFailover")
+    def test_failover(self, call: Call) -> Answer:
+        service, item = self.service, self.service.item(call)
+        service.check(item, "test-failover", call=call)
+        properties = read(call.body, "properties", dict, {})
+        network = read(properties, "networkId", str) or item.settings.get("testNetworkId") or ""
+        if read(properties, "networkType", str, "VmNetworkAsInput") == "VmNetworkAsInput" and service.azure.find(network) is None:
+            raise refuse("target-missing", "The network of the test does not exist.", activity=call.correlation_id)
+        choice, point = self._point(call, item, read(properties, "providerSpecificDetails.recoveryPointId", str))
+
+        def work(job: Job) -> Work:
+            return test_failovers.test_failover(Run(service, item, job, choice, point, test=True, network_id=network))
+
+        details = test_failovers.details(network)
+        return self._start(call, item, "TestFailover", work, operation="test-failover", details=details)
+
+    @operation("POST", ITEM + "/testFailoverCleanup")
+    def test_failover_cleanup(self, call: Call) -> Answer:
+        service, item = self.service, self.service.item(call)
+        state = service.check(item, "test-failover-cleanup", call=call)
+        comments = str(read(call.body, "properties.comments", str, ""))
+
+        def work(job: Job) -> Work:
+            return test_failovers.clean_up(service, item, job, comments, state)
+
+        details = {**test_failovers.details("", comments), "networkType": None}
+        return self._start(call, item, "TestFailoverCleanup", work, operation="test-failover-cleanup", details=details)
+
+    # failover ----------------------------------------------------------------------------------------------------------
+
+    @operation("POST", ITEM + "/unplannedFailover")
+    def unplanned_failover(self, call: Call) -> Answer:
+        service, item = self.service, self.service.item(call)
+        state = service.check(item, "unplanned-failover", call=call)
+        properties = read(call.body, "properties", dict, {})
+        forward = STATES[item.state].provider == FORWARD
+        direction = read(properties, "failoverDirection", str, "PrimaryToRecovery" if forward else "RecoveryToPrimary")
+        if forward and direction != "PrimaryToRecovery":
+            raise refuse("malformed", "This machine fails over from Primary to Recovery.", activity=call.correlation_id)
+        if not forward:
+            return self._failback(call, item, properties, state)
+        choice, point = self._point(call, item, read(properties, "providerSpecificDetails.recoveryPointId", str))
+        shutdown = service.rules.shutdown_asked(str(read(properties, "sourceSiteOperations", str, "NotRequired")))
+
+        def work(job: Job) -> Work:
+            return failover.fail_over(Run(service, item, job, choice, point, shutdown=shutdown), state)
+
+        details = {"protectedItemDetails": []}
+        return self._start(call, item, "UnplannedFailover", work, operation="unplanned-failover", details=details)
+
+    def _failback(self, call: Call, item: Item, properties: Json, state: str) -> Answer:
+        choice = str(read(properties, "providerSpecificDetails.recoveryPointType", str, failback.LATEST_TIME))
+        if choice not in (failback.LATEST_TIME, failback.LATEST_TAG, failback.CUSTOM):  # FB-002
+            raise refuse("malformed", f"'{choice}' is not a recovery point type of a failback.", activity=call.correlation_id)
+        point = (
+            last_segment(read(properties, "providerSpecificDetails.recoveryPointId", str)) if choice == failback.CUSTOM else ""
+        )
+
+        def work(job: Job) -> Work:
+            return failback.fail_back(self.service, item, job, choice, point, state)
+
+        details = {"protectedItemDetails": []}
+        return self._start(call, item, "UnplannedFailover", work, operation="unplanned-failover", details=details)
+
+    @operation("POST", ITEM + "/plannedFailover")
+    def planned_failover(self, call: Call) -> Answer:
+        """Refused for VMware in the classic architecture, in both directions (FO-002)."""
+        service, item = self.service, self.service.item(call)
+        if "planned" not in service.rules.failover_kinds(STATES[item.state].provider):
+            service.check(item, "planned-failover", call=call)
+        return self.unplanned_failover(call)
+
+    @operation("POST", ITEM + "/failoverCommit")
+    def failover_commit(self, call: Call) -> Answer:
+        service, item = self.service, self.service.item(call)
+        state = service.check(item, "commit", call=call)
+        return self._start(call, item, "CommitFailover", lambda job: commit.commit(service, item, job, state), operation="commit")
+
+    @operation("POST", ITEM + "/failoverCancel")
+    def failover_cancel(self, call: Call) -> Answer:
+        """Refused in the classic architecture (FO-018, FB-009)."""
+        service, item = self.service, self.service.item(call)
+        service.check(item, "cancel-failover", call=call)
+        raise refuse("cancel-unsupported", activity=call.correlation_id)
+
+    @operation("POST", ITEM + "/applyRecoveryPoint")
+    def apply_recovery_point(self, call: Call) -> Answer:
+        service, item = self.service, self.service.item(call)
+        state = service.check(item, "change-point", call=call)
+        choice, point = self._point(call, item, read(call.content(), "properties.recoveryPointId", str, required=True))
+
+        def work(job: Job) -> Work:
+            return commit.change_point(Run(service, item, job, choice, point), state)
+
+        details = {"protectedItemDetails": []}
+        return self._start(call, item, "ChangePit", work, operation="change-point", details=details)
+
+    @operation("POST", ITEM + "/reProtect")
+    def reprotect(self, call: Call) -> Answer:
+        service, item = self.service, self.service.item(call)
+        state = service.check(item, "reprotect", call=call)
+        if item.shared and not service.rules.group_alone:
+            raise refuse("group-only-by-plan", activity=call.correlation_id)  # RPR-020
+        given = read(call.content(), "properties.providerSpecificDetails", dict, required=True)
+        try:
+            wanted = reprotect.inputs(service, service.vault(call), service.fabric_of(item), item, given)
+        except Failure as failure:
+            raise refuse(failure.reason, failure.message, activity=call.correlation_id) from None
+
+        def work(job: Job) -> Work:
+            return reprotect.reprotect(service, item, job, wanted, state)
+
+        details = {"newReplicationProtectedItemId": None}
+        return self._start(call, item, "SwitchReplicationGroupProtection", work, operation="reprotect", details=details)
+
+    # helpers of the operations -------------------------------------------------------------------------------------------
+
+    def _point(self, call: Call, item: Item, point_id: str | None) -> tuple[str, str]:
+        """The choice a recovery point id means: none is Latest; one must be a point of this item (FO-010)."""
+        if not point_id:
+            return LATEST, ""
+        name = last_segment(point_id)
+        if not same(point_id, f"{item.id}/recoveryPoints/{name}") or name not in item.points:
+            raise refuse("recovery-point-unknown", activity=call.correlation_id)
+        return CUSTOM, name
+
+    def _start(
+        self,
+        call: Call,
+        item: Item,
+        scenario: str,
+        work: Begin,
+        *,
+        operation: str = "",
+        details: Json | None = None,
+        gone: bool = False,
+    ) -> Answer:
+        service = self.service
+        return service.start(
+            call,
+            service.vault(call),
+            scenario,
+            (item.machine_id, item.friendly),
+            work,
+            details={**(details or {}), "affectedObjectDetails": affected_details(service, item)},
+            resource=item.id,
+            occupies=[item],
+            recheck=(lambda: service.check(item, operation) and None) if operation else None,
+            result=None if gone else lambda: Answer(200, item_json(service, item)),
+        )

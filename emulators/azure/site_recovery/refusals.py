@@ -1,0 +1,427 @@
+"""Why Site Recovery says no: one table from reason to what is seen on the wire.
+
+A reason is a word of the harness (`failover-kind-unsupported`). On the wire it is `details[0].code` of an ARM error, or
+`errors[].serviceErrorDetails.code` of a failed job: the documented number where there is one, else the reason in PascalCase.
+Codes are unique, so `reason_of` finds the way back.
+"""
+
+from dataclasses import dataclass
+
+from emulators.azure.arm.messages import Refusal
+from emulators.azure.site_recovery.wire import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One refusal.
+
+    `status` and `arm_code` are those of an immediate answer; `code` identifies the reason also in jobs and health.
+    """
+
+    code: str
+    message: str
+    causes: str
+    action: str
+    status: int = 400
+    arm_code: str = "BadRequest"
+
+
+def _reason(code: str, message: str, causes: str, action: str, status: int = 400, arm_code: str = "BadRequest") -> Reason:
+    return Reason(code, message, causes, action, status, arm_code)
+
+
+_WAIT = "Wait until the running operation has ended and retry."
+_STATE = "The protected item is in a state that does not offer this operation; see its allowedOperations."
+
+REASONS: dict[str, Reason] = {
+    # the request
+    "resource-missing": _reason(
+        "ArmResourceDoesNotExist",
+        "Specified resource does not exist.",
+        "Ensure correct resource name was specified.",
+        "Verify ARM resource name details.",
+        404,
+        "NotFound",
+    ),
+    "malformed": _reason(
+        "InvalidInput", "The request is not valid.", "A value is missing or of the wrong kind.", "Correct the request."
+    ),
+    # kinds and states of failover
+    "failover-kind-unsupported": _reason(
+        "FailoverKindUnsupported",
+        "Planned failover is not supported for VMware virtual machines and physical servers.",
+        "Only unplanned failover exists for this replication provider.",
+        "Run an unplanned failover.",
+    ),
+    "cancel-unsupported": _reason(
+        "CancelFailoverUnsupported",
+        "A failover of this replication provider cannot be cancelled.",
+        "Cancelling exists only for failback of the modernized architecture.",
+        "Commit the failover, or change the recovery point.",
+    ),
+    "already-committed": _reason(
+        "FailoverAlreadyCommitted", "The failover is already committed.", _STATE, "Reprotect the machine to replicate it again."
+    ),
+    "already-failed-over": _reason(
+        "AlreadyFailedOver", "The machine is already failed over.", _STATE, "Commit the failover, then reprotect the machine."
+    ),
+    "not-failed-over": _reason("NotFailedOver", "The machine is not failed over.", _STATE, "Fail the machine over first."),
+    "not-committed": _reason(
+        "FailoverNotCommitted", "The failover is not committed.", _STATE, "Commit the failover, then reprotect."
+    ),
+    "already-reprotected": _reason(
+        "AlreadyReprotected", "The machine is already replicating to the on-premises site.", _STATE, "Fail the machine back."
+    ),
+    "cleanup-pending": _reason(
+        "TestFailoverCleanupPending", "A test failover waits for its cleanup.", _STATE, "Clean the test failover up first."
+    ),
+    "no-test-failover": _reason("NoTestFailover", "No test failover waits for a cleanup.", _STATE, "Nothing has to be done."),
+    "test-failover-unsupported": _reason(
+        "TestFailoverUnsupported",
+        "A test failover exists only towards Azure.",
+        _STATE,
+        "Fail the machine back and reprotect it first.",
+    ),
+    "change-point-unsupported": _reason(
+        "ChangePitUnsupported", "The recovery point of a failback cannot be changed.", _STATE, "Commit the failback."
+    ),
+    "not-replicating": _reason(
+        "NotReplicating", "The machine is not replicating.", _STATE, "Protect or reprotect the machine first."
+    ),
+    "still-protecting": _reason(
+        "ProtectionInProgress",
+        "Protection of the machine is still being enabled.",
+        _STATE,
+        "Wait until it is protected and retry.",
+    ),
+    "protection-failed": _reason(
+        "310056",
+        "Protection couldn't be enabled for the machine.",
+        "Enabling protection failed or was cancelled.",
+        "Disable replication, mend the cause and enable replication again.",
+    ),
+    "failover-cancelled": _reason(
+        "FailoverCancelled",
+        "A failover of the machine was cancelled; it has no replication any more.",
+        _STATE,
+        "Disable replication and enable it again.",
+    ),
+    "resync-not-required": _reason(
+        "ResyncNotRequired", "The machine needs no resynchronization.", _STATE, "Nothing has to be done."
+    ),
+    "operation-in-progress": _reason(
+        "OperationInProgress",
+        "Another operation is in progress on this object.",
+        "Operations run one at a time.",
+        _WAIT,
+        409,
+        "Conflict",
+    ),
+    "still-in-use": _reason(
+        "ObjectInUse",
+        "The object is used by others.",
+        "Protected items or mappings refer to it.",
+        "Remove those first.",
+        409,
+        "Conflict",
+    ),
+    "job-action-unsupported": _reason(
+        "JobActionNotAllowed",
+        "The job does not allow this action.",
+        "See allowedActions of the job.",
+        "Use an action the job offers.",
+    ),
+    # enable
+    "configuration-server-missing": _reason(
+        "ConfigurationServerMissing",
+        "No configuration server is registered.",
+        "The fabric does not exist.",
+        "Register a configuration server with the vault.",
+    ),
+    "configuration-server-disconnected": _reason(
+        "ConfigurationServerDisconnected",
+        "The configuration server is not connected.",
+        "It is off or cannot reach the service on 443.",
+        "Bring the configuration server back and retry.",
+    ),
+    "component-silent": _reason(
+        "ComponentDidNotReport",
+        "A component did not report on its work in time.",
+        "It is off, or busy for too long.",
+        "Check the component and restart the job.",
+    ),
+    "replica-worker-missing": _reason(
+        "ReplicaWorkerMissing",
+        "No replica worker serves this vault.",
+        "None is registered or none is alive.",
+        "Start one and retry.",
+    ),
+    "policy-not-mapped": _reason(
+        "78253",
+        "No valid policy is associated with the protection container.",
+        "The policy has no container mapping.",
+        "Associate the policy with the container.",
+    ),
+    "policy-wrong-kind": _reason(
+        "PolicyKindMismatch",
+        "The policy is of the wrong kind for this direction.",
+        "Forward and failback need policies of their own.",
+        "Name a policy of the right replication provider.",
+    ),
+    "policy-invalid": _reason(
+        "PolicyInvalid", "The policy is not valid.", "A value is outside its limits.", "Correct the value."
+    ),
+    "not-protectable": _reason(
+        "MachineNotProtectable",
+        "The machine cannot be protected.",
+        "See its protection readiness errors.",
+        "Mend them and refresh.",
+    ),
+    "already-protected": _reason(
+        "MachineAlreadyProtected",
+        "The machine is already protected.",
+        "It is protected or failed over, possibly from another vault.",
+        "Disable replication there first.",
+    ),
+    "item-exists": _reason(
+        "ItemExists", "The protected item exists already.", "Its name is taken.", "Use another name.", 409, "Conflict"
+    ),
+    "target-missing": _reason(
+        "TargetResourceMissing",
+        "A resource of the target does not exist.",
+        "Network, subnet, account or resource group is missing.",
+        "Create it and retry.",
+    ),
+    "target-wrong-region": _reason(
+        "TargetRegionMismatch",
+        "A resource of the target is not in the vault's region.",
+        "Network and accounts must be in that region.",
+        "Use resources in the region of the vault.",
+    ),
+    "name-invalid": _reason(
+        "TargetNameInvalid",
+        "The name of the Azure virtual machine is not valid.",
+        "1 to 63 letters, digits and hyphens are allowed.",
+        "Set another target name.",
+    ),
+    "group-fixed": _reason(
+        "ReplicationGroupFixed",
+        "Membership of a replication group is fixed when protection is enabled.",
+        "The item exists already.",
+        "Disable replication and enable it with the group.",
+    ),
+    "push-install-failed": _reason(
+        "95117",
+        "The Mobility Service could not be installed on the machine.",
+        "Port 135 or 22 is unreachable, or the account is wrong.",
+        "Check firewall, services and account of the machine.",
+    ),
+    "machine-powered-off": _reason(
+        "MachinePoweredOff", "The machine is powered off.", "It must run to be protected.", "Power it on."
+    ),
+    "agent-silent": _reason(
+        "78174",
+        "No heartbeat from the Mobility Service of the source machine.",
+        "The agent is stopped or cannot reach 443.",
+        "Check the agent and its network.",
+    ),
+    # vCenter
+    "vcenter-unreachable": _reason(
+        "VCenterUnreachable",
+        "The vCenter server cannot be reached.",
+        "It is off or port 443 is blocked.",
+        "Check the vCenter server.",
+    ),
+    "vcenter-login-failed": _reason(
+        "VCenterLoginFailed", "The vCenter server refused the account.", "User name or password is wrong.", "Correct the account."
+    ),
+    # recovery points
+    "no-recovery-point": _reason(
+        "NoRecoveryPoint",
+        "There is no recovery point of the kind asked for.",
+        "None was made yet, or it was pruned.",
+        "Wait for one, or choose another kind.",
+    ),
+    "recovery-point-unknown": _reason(
+        "RecoveryPointUnknown",
+        "The recovery point does not exist for this machine.",
+        "It was pruned or belongs to another machine.",
+        "Choose a recovery point of the machine.",
+    ),
+    "custom-point-in-plan": _reason(
+        "CustomPointInPlan",
+        "A recovery plan cannot fail over to a named recovery point.",
+        "Custom is for single machines.",
+        "Choose a recovery point type.",
+    ),
+    # Azure virtual machine
+    "azure-vm-not-created": _reason(
+        "28031",
+        "The virtual machine could not be created in Azure.",
+        "Quota, size or policy of the subscription.",
+        "See the inner error.",
+    ),
+    "azure-nic-not-created": _reason(
+        "28092",
+        "The network interface could not be created in Azure.",
+        "Subnet full, address taken, or policy.",
+        "See the inner error.",
+    ),
+    "azure-vm-not-running": _reason(
+        "78093",
+        "The Azure virtual machine is not running or hangs.",
+        "It was stopped or deleted.",
+        "Start the virtual machine and retry.",
+    ),
+    # reprotect
+    "group-only-by-plan": _reason(
+        "ReplicationGroupNeedsPlan",
+        "A machine of a replication group is reprotected only through a recovery plan.",
+        "The machine shares its recovery points with others.",
+        "Reprotect a recovery plan that holds the whole group.",
+    ),
+    "group-incomplete": _reason(
+        "ReplicationGroupIncomplete",
+        "The recovery plan holds only a part of a replication group.",
+        "Members are missing in it.",
+        "Use a plan with every member of the group.",
+    ),
+    "group-master-targets-differ": _reason(
+        "ReplicationGroupMasterTargets",
+        "A replication group needs one master target for all.",
+        "Members name different ones.",
+        "Name one master target.",
+    ),
+    "agent-unreachable": _reason(
+        "95226",
+        "The Azure virtual machine cannot reach the configuration server.",
+        "No VPN or private peering, or the agent is not up yet.",
+        "Check the connection to the site; allow 15 minutes after the boot.",
+    ),
+    "snapshot-present": _reason(
+        "SnapshotPresent",
+        "The machine or the master target has snapshots.",
+        "Disks cannot be attached below a snapshot.",
+        "Delete the snapshots and retry.",
+    ),
+    "disk-uuid-disabled": _reason(
+        "DiskUuidDisabled",
+        "disk.EnableUUID is not set to true on the master target.",
+        "Its disks cannot be identified.",
+        "Add disk.EnableUUID = TRUE to the configuration parameters.",
+    ),
+    "process-server-missing": _reason(
+        "ProcessServerMissing",
+        "The process server is not known.",
+        "It is not registered with the configuration server.",
+        "Deploy and register a process server, and name it.",
+    ),
+    "process-server-unreachable": _reason(
+        "806", "No heartbeat from the process server.", "It is off or its network is cut.", "Check the process server."
+    ),
+    "master-target-missing": _reason(
+        "78022", "No heartbeat from the master target server.", "It is off or not registered.", "Check the master target."
+    ),
+    "master-target-os-mismatch": _reason(
+        "MasterTargetOsMismatch",
+        "The master target has the wrong operating system.",
+        "Windows machines need a Windows one, Linux a Linux one.",
+        "Choose another master target.",
+    ),
+    "retention-volume-missing": _reason(
+        "RetentionVolumeMissing",
+        "The retention volume does not exist on the master target.",
+        "It is not listed there.",
+        "Name a retention volume of the master target.",
+    ),
+    "too-many-disks": _reason(
+        "MasterTargetDiskLimit",
+        "The master target would hold more than 60 disks.",
+        "Its limit is 60.",
+        "Use another master target.",
+    ),
+    "datastore-unreachable": _reason(
+        "8061", "The datastore is not accessible from the master target.", "Its host has no access.", "Give the host access."
+    ),
+    "disk-detach-failed": _reason(
+        "DiskDetachFailed",
+        "A disk could not be detached from the master target.",
+        "It was moved or has a snapshot.",
+        "Mend it and retry.",
+    ),
+    "machine-not-started": _reason(
+        "8038", "The machine could not be started.", "The host lacks resources.", "Free them and retry."
+    ),
+    # plans
+    "plan-invalid": _reason("RecoveryPlanInvalid", "The recovery plan is not valid.", "See the message.", "Correct the plan."),
+    # anything a component says that is not in this table
+    "provider-error": _reason(
+        "559",
+        "The operation could not be completed.",
+        "See the provider errors for more information.",
+        "Resolve the issue and retry the operation.",
+    ),
+}
+
+_BY_CODE = {reason.code: name for name, reason in REASONS.items()}
+
+
+class Failure(Exception):
+    """The work of a job cannot go on, for `reason`. `message` says more than the table does, `code` what a component reported."""
+
+    def __init__(self, reason: str, message: str = "", *, code: str = ""):
+        self.reason = reason if reason in REASONS else "provider-error"
+        self.message = message or REASONS[self.reason].message
+        self.code = code
+        super().__init__(f"{reason}: {self.message}")
+
+
+def reason_of(code: str) -> str | None:
+    """The reason behind a code seen on the wire."""
+    return _BY_CODE.get(code)
+
+
+def refuse(reason: str, message: str = "", *, activity: str = "") -> Refusal:
+    """The ARM error for an operation that is refused at once."""
+    entry = REASONS[reason]
+    detail: Json = {
+        "code": entry.code,
+        "message": message or entry.message,
+        "possibleCauses": entry.causes,
+        "recommendedAction": entry.action,
+        "clientRequestId": None,
+        "activityId": activity or None,
+    }
+    return Refusal(entry.status, entry.arm_code, message or entry.message, details=[detail])
+
+
+def missing(name: str) -> Refusal:
+    """404 for an object of Site Recovery, worded as recorded (asr-wire section 6)."""
+    return refuse("resource-missing", f"Specified resource with name '{name}' does not exist.")
+
+
+def job_error(failure: Failure, *, activity: str, created: str, task: str) -> Json:
+    """An entry of `errors[]` of a job and of its task."""
+    entry = REASONS[failure.reason]
+    provider: Json | None = None
+    if failure.code and failure.code != entry.code or failure.reason == "provider-error":
+        provider = {
+            "errorCode": int(failure.code) if failure.code.isdigit() else 0,
+            "errorMessage": failure.message,
+            "errorId": failure.code or failure.reason,
+            "possibleCauses": entry.causes,
+            "recommendedAction": entry.action,
+        }
+    return {
+        "serviceErrorDetails": {
+            "code": entry.code,
+            "message": failure.message,
+            "possibleCauses": entry.causes,
+            "recommendedAction": entry.action,
+            "activityId": activity,
+        },
+        "providerErrorDetails": provider,
+        "errorLevel": "Error",
+        "creationTime": created,
+        "taskId": task,
+    }

@@ -1,0 +1,161 @@
+"""What is read about a whole vault: events, alert and vault settings, health, appliances, supported systems."""
+
+from emulators.azure.arm import Answer, Call, operation, read
+from emulators.azure.site_recovery import health
+from emulators.azure.site_recovery.jobs import Job, Work
+from emulators.azure.site_recovery.records import Vault
+from emulators.azure.site_recovery.refusals import missing
+from emulators.azure.site_recovery.service import Service
+from emulators.azure.site_recovery.wire import FORWARD, TYPE, VAULT, Json, listing
+
+_ALERT = "defaultAlertSetting"
+
+#: What the agent of 2018 runs on (CFG-001, CFG-002), by operating system.
+_SUPPORTED = {
+    "Windows": ("Windows Server 2008 R2", "Windows Server 2012", "Windows Server 2012 R2", "Windows Server 2016"),
+    "Linux": ("Red Hat Enterprise Linux", "CentOS", "Ubuntu", "Debian", "SUSE Linux Enterprise Server", "Oracle Linux"),
+}
+
+
+class VaultInformation:
+    """replicationEvents, replicationAlertSettings, replicationVaultSettings, replicationVaultHealth and two lists."""
+
+    namespace = "Microsoft.RecoveryServices"
+
+    def __init__(self, service: Service):
+        self.service = service
+
+    @operation("GET", VAULT + "/replicationEvents")
+    def list_events(self, call: Call) -> Answer:
+        return Answer(200, listing(self.service.vault(call).events[::-1]))
+
+    @operation("GET", VAULT + "/replicationEvents/{eventName}")
+    def get_event(self, call: Call) -> Answer:
+        event = next(
+            (event for event in self.service.vault(call).events if event["name"].lower() == call["eventName"].lower()), None
+        )
+        if event is None:
+            raise missing(call["eventName"])
+        return Answer(200, event)
+
+    # settings ----------------------------------------------------------------------------------------------------------
+
+    @operation("GET", VAULT + "/replicationAlertSettings")
+    def list_alerts(self, call: Call) -> Answer:
+        return Answer(200, listing([_alert(self.service.vault(call))]))
+
+    @operation("GET", VAULT + "/replicationAlertSettings/{alertSettingName}")
+    def get_alert(self, call: Call) -> Answer:
+        if call["alertSettingName"].lower() != _ALERT.lower():
+            raise missing(call["alertSettingName"])
+        return Answer(200, _alert(self.service.vault(call)))
+
+    @operation("PUT", VAULT + "/replicationAlertSettings/{alertSettingName}")
+    def put_alert(self, call: Call) -> Answer:
+        """Synchronous: 200 with the setting (asr-wire section 13)."""
+        if call["alertSettingName"].lower() != _ALERT.lower():
+            raise missing(call["alertSettingName"])
+        vault, given = self.service.vault(call), read(call.content(), "properties", dict, required=True)
+        vault.alerts = {
+            "sendToOwners": read(given, "sendToOwners", str, vault.alerts["sendToOwners"]),
+            "customEmailAddresses": read(given, "customEmailAddresses", list, []),
+            "locale": read(given, "locale", str, vault.alerts["locale"]),
+        }
+        return Answer(200, _alert(vault))
+
+    @operation("GET", VAULT + "/replicationVaultSettings")
+    def list_settings(self, call: Call) -> Answer:
+        return Answer(200, listing([_setting(self.service.vault(call))]))
+
+    @operation("GET", VAULT + "/replicationVaultSettings/{vaultSettingName}")
+    def get_setting(self, call: Call) -> Answer:
+        if call["vaultSettingName"].lower() != "default":
+            raise missing(call["vaultSettingName"])
+        return Answer(200, _setting(self.service.vault(call)))
+
+    @operation("PUT", VAULT + "/replicationVaultSettings/{vaultSettingName}")
+    def put_setting(self, call: Call) -> Answer:
+        if call["vaultSettingName"].lower() != "default":
+            raise missing(call["vaultSettingName"])
+        vault, given = self.service.vault(call), read(call.content(), "properties", dict, required=True)
+        for name in vault.settings:
+            vault.settings[name] = read(given, name, str, vault.settings[name])
+        return Answer(200, _setting(vault))
+
+    # health ------------------------------------------------------------------------------------------------------------
+
+    @operation("GET", VAULT + "/replicationVaultHealth")
+    def get_health(self, call: Call) -> Answer:
+        return Answer(200, self._health(self.service.vault(call)))
+
+    @operation("POST", VAULT + "/replicationVaultHealth/default/refresh")
+    def refresh_health(self, call: Call) -> Answer:
+        service, vault = self.service, self.service.vault(call)
+
+        def work(job: Job) -> Work:
+            with job.task(0):
+                yield from job.rest(1.0)
+                health.evaluate_all(service)
+
+        return service.start(
+            call, vault, "RefreshVaultHealth", ("", ""), work, resource=f"{vault.id}/replicationVaultHealth",
+            result=lambda: Answer(200, self._health(vault)),
+        )  # fmt: skip
+
+    def _health(self, vault: Vault) -> Json:
+        items = vault.items()
+        counts: dict[str, int] = {}
+        for item in items:
+            level = health.replication_health(item)
+            counts[level] = counts.get(level, 0) + 1
+        connected = sum(self.service.connected(self.service.server(fabric)) for fabric in vault.fabrics.values())
+        fabrics = {"Normal": connected, "Critical": len(vault.fabrics) - connected}
+        return {
+            "id": f"{vault.id}/replicationVaultHealth/Default",
+            "name": "Default",
+            "type": TYPE + "replicationVaultHealth",
+            "properties": {
+                "vaultErrors": [],
+                "protectedItemsHealth": {"resourceCount": len(items), "issues": [], "categorizedResourceCounts": counts},
+                "fabricsHealth": {"resourceCount": len(vault.fabrics), "issues": [], "categorizedResourceCounts": fabrics},
+                "containersHealth": {"resourceCount": len(vault.fabrics), "issues": [], "categorizedResourceCounts": fabrics},
+            },
+        }
+
+    # lists -------------------------------------------------------------------------------------------------------------
+
+    @operation("GET", VAULT + "/replicationAppliances")
+    def list_appliances(self, call: Call) -> Answer:
+        """A classic vault has none."""
+        self.service.vault(call)
+        return Answer(200, {"value": []})
+
+    @operation("GET", VAULT + "/replicationSupportedOperatingSystems")
+    def supported(self, call: Call) -> Answer:
+        vault = self.service.vault(call)
+        systems = [{"osName": name, "osType": kind, "osVersions": []} for kind, names in _SUPPORTED.items() for name in names]
+        wanted = call.query.get("instancetype", FORWARD)
+        return Answer(200, {
+            "id": f"{vault.id}/replicationSupportedOperatingSystems/Default",
+            "name": "Default",
+            "type": TYPE + "replicationSupportedOperatingSystems",
+            "properties": {"supportedOsList": [{"instanceType": wanted, "supportedOs": systems}] if wanted == FORWARD else []},
+        })  # fmt: skip
+
+
+def _alert(vault: Vault) -> Json:
+    return {
+        "name": _ALERT,
+        "type": TYPE + "replicationAlertSettings",
+        "id": f"{vault.id}/replicationAlertSettings/{_ALERT}",
+        "properties": vault.alerts,
+    }
+
+
+def _setting(vault: Vault) -> Json:
+    return {
+        "id": f"{vault.id}/replicationVaultSettings/default",
+        "name": "default",
+        "type": TYPE + "replicationVaultSettings",
+        "properties": vault.settings,
+    }
