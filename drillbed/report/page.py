@@ -35,10 +35,10 @@ def _tiles(result: DrillResult) -> list[tuple[str, str, str]]:
     held = sum(step.ok for step in result.steps)
     tiles: list[tuple[str, str, str]] = [
         ("Steps held", f"{held} of {len(result.steps)}", "the drill ends at the first that does not hold"),
-        ("Disks compared", f"{equal} of {len(result.disks)} equal", "SHA-256 of whole disks, each side"),
+        ("Disks equal", f"{equal} of {len(result.disks)}", "SHA-256 of whole disks, each side"),
         ("Recovery points", str(len(result.points)), f"{sum(point.shared for point in result.points)} shared by the group"),
         (
-            "Crossed the network",
+            "Bytes moved",
             size_text(sum(flow.bytes for flow in result.flows)),
             f"{len(result.flows)} flows, {plain} without TLS",
         ),

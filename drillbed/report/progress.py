@@ -59,10 +59,10 @@ class Progress:
         """A step begins."""
         self._end_task()
         self._count += 1
-        self._name, self._facts = name, {}
-        self._task = self._bars.add_task(self._safe(name), total=None, facts="")
+        self._name, self._facts = self._safe(name), {}
+        self._task = self._bars.add_task(self._name, total=None, facts="")
         if not self._live:
-            self._console.print(Text(f"{self._count:2d}. {name} ..."), soft_wrap=True)
+            self._console.print(Text(f"{self._count:2d}. {self._name} ..."), soft_wrap=True)
 
     def update(self, **told: Unpack[Facts]) -> None:
         """What can be said of the step at this moment. A rate that is not given is worked out from the bytes."""

@@ -13,10 +13,13 @@ from drillbed.report.units import size_text
 ZONES = (("onprem", "On premises"), ("azure-public", "Azure, public endpoints"), ("azure-vnet", "Azure, virtual network"))
 OPERATOR = "operator"
 
-BOX_WIDTH, BOX_HEIGHT, BOX_GAP = 176.0, 34.0, 22.0
-COLUMN_GAP = 252.0
-MARGIN, HEAD = 24.0, 34.0
+BOX_WIDTH, BOX_HEIGHT, BOX_GAP = 168.0, 34.0, 24.0
+COLUMN_GAP = 236.0
+MARGIN, HEAD = 6.0, 34.0
 OPERATOR_BAND = 78.0
+#: Room beside the boxes of a zone: where its own lines go round, and on the other side.
+ARC_ROOM, SIDE_ROOM = 124.0, 20.0
+MOST_BEND, LEAST_BEND = 96.0, 26.0
 SWEEPS = 6
 
 
@@ -25,12 +28,13 @@ def draw_topology(result: DrillResult) -> Markup:
     hosts = _hosts(result)
     columns = _columns(hosts, result.flows)
     places, height = _places(columns, [host for host in hosts if host.zone == OPERATOR])
-    width = 2 * MARGIN + len(columns) * BOX_WIDTH + (len(columns) - 1) * COLUMN_GAP + 40
+    width = _left(max(len(columns) - 1, 0)) + BOX_WIDTH + ARC_ROOM + MARGIN
+    top = OPERATOR_BAND if any(host.zone == OPERATOR for host in hosts) else 4.0
     most = max((flow.bytes for flow in result.flows), default=1)
-    parts = [_defs(), *(_zone(index, title, height) for index, (title, _) in enumerate(columns))]
+    parts = [_defs(), *(_zone(index, title, top, height) for index, (title, _) in enumerate(columns))]
     drawn = [flow for flow in result.flows if flow.source in places and flow.destination in places]
     labels: list[Markup] = []
-    taken: list[tuple[float, float]] = []
+    taken = [(x + part * BOX_WIDTH, y + BOX_HEIGHT / 2) for x, y in places.values() for part in (0.0, 0.25, 0.5, 0.75, 1.0)]
     for flow in drawn:
         line, label = _flow(flow, places[flow.source], places[flow.destination], most, taken)
         parts.append(line)
@@ -95,14 +99,20 @@ def _places(
 
 
 def _left(column: int) -> float:
-    return MARGIN + 20 + column * (BOX_WIDTH + COLUMN_GAP)
+    return MARGIN + ARC_ROOM + column * (BOX_WIDTH + COLUMN_GAP)
 
 
-def _zone(index: int, title: str, height: float) -> Markup:
-    left = _left(index) - 40
-    top = height - 4
-    frame = element("rect", x=left, y=4, width=BOX_WIDTH + 80, height=top, rx=10, class_="zone")
-    return frame + text(title, left + 12, 22, class_="zonename")
+def _arc_side(left: float) -> float:
+    """Lines inside the first zone go round its left, those inside the others round their right."""
+    return -1.0 if left == _left(0) else 1.0
+
+
+def _zone(index: int, title: str, top: float, bottom: float) -> Markup:
+    box = _left(index)
+    before, after = (ARC_ROOM, SIDE_ROOM) if _arc_side(box) < 0 else (SIDE_ROOM, ARC_ROOM - 14)
+    width = before + BOX_WIDTH + after
+    frame = element("rect", x=box - before, y=top, width=width, height=bottom - top, rx=10, class_="zone")
+    return frame + text(title, box - before + 12, top + 19, class_="zonename")
 
 
 def _box(host: HostPlace, place: tuple[float, float]) -> Markup:
@@ -118,14 +128,14 @@ def _box(host: HostPlace, place: tuple[float, float]) -> Markup:
 def _flow(
     flow: FlowRow, source: tuple[float, float], target: tuple[float, float], most: int, taken: list[tuple[float, float]]
 ) -> tuple[Markup, Markup]:
-    """The line of a flow and the label with its port, which keeps clear of the labels already placed."""
+    """The line of a flow and the label with its port, which keeps clear of what is there already."""
     curve = _curve(source, target)
     width = 1.0 + 5.0 * math.sqrt(flow.bytes / most) if most else 1.0
     words = f"{flow.source} to {flow.destination}, port {flow.port}, {size_text(flow.bytes)}, {'TLS' if flow.tls else 'not TLS'}"
     d = "M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}".format(*(value for point in curve for value in point))
     kind = "flow tls" if flow.tls else "flow plain"
     line = element("path", element("title", words), d=d, class_=kind, stroke_width=width, marker_end="url(#arrow)")
-    candidates = [_along(curve, part / 20) for part in (10, 9, 11, 8, 12, 7, 13, 6, 14, 5, 15, 4, 16)]
+    candidates = [_along(curve, part / 20) for part in (10, 9, 11, 8, 12, 7, 13, 6, 14, 5, 15, 4, 16, 3, 17)]
     x, y = max(candidates, key=lambda place: min((_apart(place, other) for other in taken), default=math.inf) >= 1)
     taken.append((x, y))
     half = 3.6 * len(str(flow.port)) + 5
@@ -135,7 +145,7 @@ def _flow(
 
 def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
     """At least 1 when two labels do not touch."""
-    return max(abs(one[0] - other[0]) / 44, abs(one[1] - other[1]) / 18)
+    return max(abs(one[0] - other[0]) / 44, abs(one[1] - other[1]) / 20)
 
 
 def _curve(source: tuple[float, float], target: tuple[float, float]) -> list[tuple[float, float]]:
@@ -148,9 +158,11 @@ def _curve(source: tuple[float, float], target: tuple[float, float]) -> list[tup
         end = (x2 + BOX_WIDTH / 2 + (18 if x1 > x2 else -18 if x1 < x2 else 0), y2 + (-6 if down else BOX_HEIGHT + 6))
         lift = 40.0 if down else -40.0
         return [start, (start[0], start[1] + lift), (end[0], end[1] - lift), end]
-    if x1 == x2:  # inside one zone: round the outside
-        side, out = (x1 + BOX_WIDTH, 34 + abs(y1 - y2) * 0.12)
-        return [(side, y1 + middle), (side + out, y1 + middle), (side + out, y2 + middle), (side + 6, y2 + middle)]
+    if x1 == x2:  # inside one zone: round the boxes between
+        way = _arc_side(x1)
+        side = x1 if way < 0 else x1 + BOX_WIDTH
+        out = side + way * min(MOST_BEND * 4 / 3, LEAST_BEND + abs(y1 - y2) * 0.26)
+        return [(side, y1 + middle), (out, y1 + middle), (out, y2 + middle), (side + way * 6, y2 + middle)]
     forth = x1 < x2
     start = (x1 + (BOX_WIDTH if forth else 0), y1 + middle)
     end = (x2 + (-6 if forth else BOX_WIDTH + 6), y2 + middle)
