@@ -1,0 +1,288 @@
+"""Logs become page blobs, tags become snapshots (REP-008, REP-010)."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import xxhash
+
+from reference_impl import hrl, stores
+from reference_impl.coalesce import Extents, latest, merged
+from reference_impl.hrl import DamagedLog, Frame, Log
+from reference_impl.outside import BlobStore, Clock, Host, OpenStore
+from reference_impl.records import BLOCK, Kind, Record
+from reference_impl.replica import vhd
+from reference_impl.replica.points import Point, superfluous
+from reference_impl.replica.state import Held, ReplicaState, held
+from reference_impl.rules import Rules
+
+PAGE = 512
+#: The most that one page write takes, and how much is gathered before it is written.
+PAGES_BYTES = 4 << 20
+GATHER_BYTES = 32 << 20
+#: A log stays this long after it was applied: what a store acknowledged it may still forget.
+KEEP_LOG_SECONDS = 60.0
+TYPES = {"crash": "CrashConsistent", "shutdown": "CrashConsistent", "app": "ApplicationConsistent"}
+
+ZERO_BLOCK_DIGEST = xxhash.xxh3_128_digest(bytes(BLOCK))
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaDisk:
+    """A disk and the page blob that holds its replica."""
+
+    disk_id: str
+    size: int
+    blob: str
+
+
+@dataclass(slots=True)
+class Replica:
+    """The replica of one machine's generation, as a worker was told of it."""
+
+    machine_id: str
+    generation: int
+    disks: Sequence[ReplicaDisk]
+    cache: BlobStore
+    container: str
+    target: BlobStore
+    target_container: str
+    key: bytes
+    retention_minutes: float
+    clock: Clock
+    rules: Rules
+    _gathered: list[Record] = field(default_factory=list)
+    _gathered_bytes: int = 0
+
+    @staticmethod
+    def of(said: Mapping[str, Any], key: bytes, host: Host, clock: Clock, open_store: OpenStore, rules: Rules) -> "Replica":
+        """From the input of `replicate`."""
+        disks = [ReplicaDisk(str(disk["diskId"]), int(disk["sizeBytes"]), str(disk["blob"])) for disk in said["disks"]]
+        cache, target = said["cache"], said["target"]
+        return Replica(
+            str(said["machineId"]),
+            int(said["generation"]),
+            disks,
+            open_store(host, cache),
+            cache.get("container", stores.LOGS),
+            open_store(host, target),
+            target.get("container", stores.REPLICAS),
+            key,
+            float(said["policy"]["retentionMinutes"]),
+            clock,
+            rules,
+        )
+
+    def held(self) -> AbstractContextManager[Held]:
+        """The state under its lease (a context manager)."""
+        return held(self.cache, self.container, self.machine_id, self.generation)
+
+    def blob_of(self, disk_id: str) -> str:
+        return next(disk.blob for disk in self.disks if disk.disk_id == disk_id)
+
+    # making ----------------------------------------------------------------------------------------------------------
+
+    def prepare(self, *, keep: bool) -> None:
+        """Page blobs and state for a new generation; what is there of the same generation stays. `keep` reuses old blobs."""
+        for store, container in ((self.cache, self.container), (self.target, self.target_container)):
+            stores.ensure_container(store, container)
+        name = stores.state_name(self.machine_id, self.generation)
+        if stores.get_if_there(self.cache, self.container, name) is not None:
+            return
+        kept = [self._prepare_disk(disk, keep=keep) for disk in self.disks]
+        state = ReplicaState(fresh=not any(kept), open=set(range(len(self.disks))))
+        self.cache.put_blob(self.container, name, state.encode(), if_absent=True)
+
+    def _prepare_disk(self, disk: ReplicaDisk, *, keep: bool) -> bool:
+        size = vhd.blob_bytes(disk.size)
+        if keep:
+            found = [entry.size for entry in self.target.list_blobs(self.target_container, disk.blob) if entry.name == disk.blob]
+            if found == [size]:
+                return True
+        stores.delete_if_there(self.target, self.target_container, disk.blob, with_snapshots=True)
+        self.target.create_page_blob(self.target_container, disk.blob, size)
+        end = size - vhd.FOOTER_BYTES
+        self.target.put_pages(self.target_container, disk.blob, end, vhd.footer(end, self.clock.uuid(), self.clock.now()))
+        return False
+
+    # applying --------------------------------------------------------------------------------------------------------
+
+    def advance(self, here: Held, most: int) -> bool:
+        """Apply up to `most` logs that are there; whether there may be more. Raises `DamagedLog` and what the store raises."""
+        self._gathered, self._gathered_bytes = [], 0
+        for _ in range(most):
+            state = here.state
+            raw = stores.get_if_there(
+                self.cache, self.container, stores.log_name(self.machine_id, self.generation, state.log_first)
+            )
+            if raw is None:
+                self._settle(here)
+                return False
+            log = hrl.read(
+                raw,
+                self.key,
+                machine_id=self.machine_id,
+                generation=self.generation,
+                first=state.log_first,
+                previous=state.chain,
+            )
+            self._check_bounds(log)
+            for frame in log.frames:
+                if frame.last > state.processed:
+                    self._take(here, frame)
+            state.log_first, state.chain = log.head.last + 1, log.head.digest
+            state.done.append((log.head.first, self.clock.now()))
+        self._settle(here)
+        return True
+
+    def _take(self, here: Held, frame: Frame) -> None:
+        """One frame: its changes are gathered, its marks acted on with everything before them written."""
+        changes = frame.changes()
+        self._gathered += changes
+        self._gathered_bytes += sum(len(record.data) for record in changes)
+        marks = frame.marks()
+        if marks or self._gathered_bytes >= GATHER_BYTES:
+            self._write_out(here)
+        here.state.processed_time = frame.when
+        for number, mark in marks:
+            if number > here.state.processed:
+                here.state.processed = number
+                self._mark(here, number, mark)
+        here.state.processed = frame.last
+
+    def _settle(self, here: Held) -> None:
+        self._write_out(here)
+        self._drop_old_logs(here.state)
+        here.save()
+
+    def _write_out(self, here: Held) -> None:
+        """Large sorted writes, zeros cleared, under a lease that is surely ours."""
+        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        if not gathered:
+            return
+        here.renew()
+        here.state.fresh = False
+        for index, extents in sorted(latest(gathered).items()):
+            self._write_disk(self.disks[index], extents)
+
+    def _write_disk(self, disk: ReplicaDisk, extents: Extents) -> None:
+        for whole in merged(extents.ranges(), PAGES_BYTES):
+            if whole.data is None:
+                self.target.clear_pages(self.target_container, disk.blob, whole.offset, whole.length)
+            else:
+                self.target.put_pages(self.target_container, disk.blob, whole.offset, bytes(whole.data))
+
+    def _check_bounds(self, log: Log) -> None:
+        """A log that is sound in itself must also fit the disks: nothing of it is applied otherwise."""
+        for frame in log.frames:
+            for record in frame.records:
+                fits = record.disk < len(self.disks) and record.offset + record.length <= self.disks[record.disk].size
+                if not fits or (record.kind is not Kind.TAG and (record.offset % PAGE or record.length % PAGE)):
+                    raise DamagedLog("malformed", f"a record up to {frame.last} does not fit the disks of the machine")
+
+    # marks -----------------------------------------------------------------------------------------------------------
+
+    def _mark(self, here: Held, number: int, mark: Record) -> None:
+        state = here.state
+        if mark.kind is Kind.SYNC_BEGIN:
+            state.open.add(mark.disk)
+            if not state.fresh:
+                self.publish(state, mark.disk, number)
+            here.save()
+        elif mark.kind is Kind.SYNC_END:
+            state.open.discard(mark.disk)
+        elif mark.tag is not None and not (state.open and self.rules.point_needs_all_disks):
+            self.snapshot(here, mark.tag.point_id, mark.when, TYPES[mark.tag.kind], number, multi_vm=mark.tag.multi_vm)
+
+    def snapshot(self, here: Held, point_id: str, when: float, kind: str, number: int, *, multi_vm: bool = False) -> Point:
+        """A recovery point of the replica as it is now. It is in the state before anything later is applied."""
+        state = here.state
+        here.renew()
+        snapshots = {disk.disk_id: self.target.snapshot_blob(self.target_container, disk.blob) for disk in self.disks}
+        point = Point(point_id, when, kind, multi_vm, number, snapshots)
+        state.points = [known for known in state.points if known.point_id != point_id] + [point]
+        here.save()
+        self.prune(here)
+        return point
+
+    def prune(self, here: Held) -> list[Point]:
+        """Remove the points that retention does not keep (RPT-007). The state forgets them first."""
+        state = here.state
+        gone = superfluous(state.points, self.clock.now(), self.retention_minutes, thin=self.rules.thin_points)
+        if gone:
+            state.points = [point for point in state.points if point not in gone]
+            here.save()
+            self._delete_snapshots(gone)
+        return gone
+
+    def remove_points(self, here: Held) -> list[str]:
+        """RPT-011: a commit leaves none, nor anything that a killed worker left behind."""
+        gone = [point.point_id for point in here.state.points]
+        here.state.points = []
+        here.save()
+        for disk in self.disks:
+            for entry in self.target.list_blobs(self.target_container, disk.blob, snapshots=True):
+                if entry.name == disk.blob and entry.snapshot is not None:
+                    stores.delete_if_there(self.target, self.target_container, disk.blob, snapshot=entry.snapshot)
+        return gone
+
+    def _delete_snapshots(self, points: Sequence[Point]) -> None:
+        for point in points:
+            for disk_id, snapshot in point.snapshots.items():
+                stores.delete_if_there(self.target, self.target_container, self.blob_of(disk_id), snapshot=snapshot)
+
+    def _drop_old_logs(self, state: ReplicaState) -> None:
+        limit = self.clock.now() - KEEP_LOG_SECONDS
+        old = [first for first, when in state.done if when <= limit]
+        for first in old:
+            stores.delete_if_there(self.cache, self.container, stores.log_name(self.machine_id, self.generation, first))
+        state.done = [(first, when) for first, when in state.done if when > limit]
+
+    # checksums -------------------------------------------------------------------------------------------------------
+
+    def publish(self, state: ReplicaState, index: int, number: int) -> str:
+        """Write what the replica of a disk holds now as digests of 64 KiB blocks (REP-014). Returns the blob's name."""
+        disk = self.disks[index]
+        name = stores.checksum_name(self.machine_id, disk.disk_id)
+        self.cache.put_blob(self.container, name, self._digests(disk))
+        state.checksums[disk.disk_id] = number
+        return name
+
+    def _digests(self, disk: ReplicaDisk) -> bytes:
+        count = -(-disk.size // BLOCK)
+        digests = [ZERO_BLOCK_DIGEST] * count
+        if disk.size % BLOCK:
+            digests[-1] = xxhash.xxh3_128_digest(bytes(disk.size % BLOCK))
+        for low, high in _block_runs(self.target.page_ranges(self.target_container, disk.blob), disk.size):
+            data = memoryview(self.target.get_blob(self.target_container, disk.blob, offset=low, length=high - low))
+            for at in range(0, len(data), BLOCK):
+                digests[(low + at) // BLOCK] = xxhash.xxh3_128_digest(data[at : at + BLOCK])
+        return b"".join(digests)
+
+    # removing --------------------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Delete everything that belongs to this replica."""
+        for disk in self.disks:
+            stores.delete_if_there(self.target, self.target_container, disk.blob, with_snapshots=True)
+            stores.delete_if_there(self.cache, self.container, stores.checksum_name(self.machine_id, disk.disk_id))
+        self.forget_generation()
+
+    def forget_generation(self) -> None:
+        """Delete the logs and the state of this generation; the page blobs stay."""
+        prefix = f"{self.machine_id}/{self.generation}/"
+        for entry in self.cache.list_blobs(self.container, prefix):
+            stores.delete_if_there(self.cache, self.container, entry.name)
+        stores.delete_if_there(self.cache, self.container, stores.state_name(self.machine_id, self.generation))
+
+
+def _block_runs(ranges: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:
+    """Whole blocks that cover the ranges, joined, in pieces of at most 4 MiB."""
+    pieces: list[tuple[int, int]] = []
+    covered = 0
+    for offset, length in sorted(ranges):
+        low, high = max(offset - offset % BLOCK, covered), min(offset + length + -(offset + length) % BLOCK, size)
+        pieces += [(at, min(at + PAGES_BYTES, high)) for at in range(low, high, PAGES_BYTES)]
+        covered = max(covered, high)
+    return pieces
