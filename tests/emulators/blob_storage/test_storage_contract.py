@@ -10,7 +10,7 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from conftest import KEYS, Lab
+from storage_lab import KEYS, Lab
 
 from emulators.blob_storage.contract import BlobEntry, BlobStore
 
