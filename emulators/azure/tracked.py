@@ -103,6 +103,10 @@ def located(arm: Arm, call: Call, kind: Kind) -> tuple[Resource | None, Json]:
         raise Refusal(400, "LocationRequired", "The location property is required for this definition.")
     check_location(arm, location, kind.type)
     existing = arm.store.get(call.path)
+    if existing is not None and existing.properties.get("provisioningState") == "Deleting":
+        raise Refusal(
+            409, "OperationNotAllowed", f"The resource '{existing.id}' is being deleted; it can be created again when it is gone."
+        )
     if existing is not None and existing.location != location:
         raise Refusal(
             409,

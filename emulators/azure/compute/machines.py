@@ -49,16 +49,21 @@ class VirtualMachines:
         properties = read(body, "properties", dict, required=True)
         size = read(properties, "hardwareProfile.vmSize", str, required=True)
         nics = self._interfaces(call.path, head["location"], read(properties, "networkProfile.networkInterfaces", list, []))
-        storage = self._storage(call.path, head, read(properties, "storageProfile", dict, required=True))
-        machine = self.assemble(
-            call.path,
-            head,
-            size=size,
-            storage=storage,
-            nics=nics,
-            availability_set_id=read(properties, "availabilitySet.id", str, ""),
-            profile=read(properties, "osProfile", dict),
-        )
+        made: list[Resource] = []
+        try:
+            machine = self.assemble(
+                call.path,
+                head,
+                size=size,
+                storage=self._storage(call.path, head, read(properties, "storageProfile", dict, required=True), made),
+                nics=nics,
+                availability_set_id=read(properties, "availabilitySet.id", str, ""),
+                profile=read(properties, "osProfile", dict),
+            )
+        except Refusal:
+            for disk in made:
+                self.arm.store.remove(disk.id)
+            raise
         return provision(
             self.arm,
             call,
@@ -248,11 +253,8 @@ class VirtualMachines:
             found.append(nic)
         return found
 
-    def _storage(self, path: str, head: Json, profile: Json) -> Json:
-        """The storage profile as it is kept.
-
-        Disks to be made (Empty, FromImage) are checked now and made only when all is well.
-        """
+    def _storage(self, path: str, head: Json, profile: Json, made: list[Resource]) -> Json:
+        """The storage profile as it is kept. Disks that are to be made (Empty, FromImage) are added to `made`."""
         os_disk = read(profile, "osDisk", dict, required=True)
         entries = read(profile, "dataDisks", list, [])
         luns = [read(entry, "lun", int, required=True) for entry in entries]
@@ -265,13 +267,13 @@ class VirtualMachines:
         for _, entry, _ in wanted:
             if read(entry, "createOption", str, "Attach") == "Attach":
                 self._free_disk(path, read(entry, "managedDisk.id", str, required=True))
-        shown = [self._disk_entry(path, head, default, entry, lun) for default, entry, lun in wanted]
+        shown = [self._disk_entry(path, head, default, entry, lun, made) for default, entry, lun in wanted]
         kept: Json = {"osDisk": shown[0], "dataDisks": shown[1:]}
         if "imageReference" in profile:
             kept["imageReference"] = profile["imageReference"]
         return kept
 
-    def _disk_entry(self, path: str, head: Json, default: str, entry: Json, lun: int | None) -> Json:
+    def _disk_entry(self, path: str, head: Json, default: str, entry: Json, lun: int | None, made: list[Resource]) -> Json:
         option = read(entry, "createOption", str, "Attach")
         if option == "Attach":
             disk = self.arm.store.need(entry["managedDisk"]["id"])
@@ -283,6 +285,7 @@ class VirtualMachines:
             disk = self.disks.make(
                 f"{parent}/providers/{DISK.type}/{name}", {"location": head["location"]}, place=None, size_bytes=size, sku=sku
             )
+            made.append(disk)
         else:
             raise Refusal(400, "InvalidParameter", f"'{option}' is not a supported createOption.", target="createOption")
         os_type = read(entry, "osType", str, disk.properties.get("osType", "Linux"))
@@ -305,6 +308,7 @@ class VirtualMachines:
         size = size_named(
             read(call.content(), "properties.hardwareProfile.vmSize", str, machine.properties["hardwareProfile"]["vmSize"])
         )
+        _check_same(machine, read(call.content(), "properties", dict, {}))
         machine.body.update(head)
         machine.properties["hardwareProfile"] = {"vmSize": size.name}
         return Answer(200, machine.json())
@@ -332,3 +336,19 @@ def _check_free(nic: Resource, path: str) -> None:
     owner = nic.properties.get("virtualMachine", {}).get("id", path)
     if owner.lower() != path.lower():
         raise Refusal(400, "NicInUse", f"Network Interface {nic.id} is used by existing resource {owner}.", details=[])
+
+
+def _check_same(machine: Resource, asked: Json) -> None:
+    """Disks and interfaces of a machine that exists do not change. Raises `Refusal` 409 `PropertyChangeNotAllowed`."""
+    kept = machine.properties
+    lists = (
+        ("storageProfile.dataDisks", "managedDisk.id", kept["storageProfile"]["dataDisks"]),
+        ("networkProfile.networkInterfaces", "id", kept["networkProfile"]["networkInterfaces"]),
+    )
+    for path, name, known in lists:
+        wanted = read(asked, path, list)
+        if wanted is None:
+            continue
+        ids = [[str(read(entry, name, str, "")).lower() for entry in entries] for entries in (wanted, known)]
+        if sorted(ids[0]) != sorted(ids[1]):
+            raise Refusal(409, "PropertyChangeNotAllowed", f"Changing property '{path}' is not allowed.", target=path)

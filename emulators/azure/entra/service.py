@@ -113,9 +113,8 @@ class Entra:
 
     def _token(self, environ: dict[str, Any], *, v2: bool) -> Json:
         form = _form(environ)
-        for name in ("grant_type",):
-            if not form.get(name):
-                raise _Denied(400, "invalid_request", 900144, f"The request body must contain the following parameter: '{name}'.")
+        if not form.get("grant_type"):
+            raise _Denied(400, "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'.")
         if form["grant_type"] != "client_credentials":
             raise _Denied(
                 400, "unsupported_grant_type", 70003, f"The app requested an unsupported grant type '{form['grant_type']}'."
@@ -135,7 +134,7 @@ class Entra:
                 f"not the client secret ID, for a secret added to app '{client_id}'.",
             )
         asked = "scope" if v2 else "resource"
-        if not form.get(asked):
+        if not form.get(asked, "").strip():
             raise _Denied(400, "invalid_request", 900144, f"The request body must contain the following parameter: '{asked}'.")
         audience = audience_of(form["scope"]) if v2 else form["resource"]
         token = self.issuer.issue(client.id, client.object_id, audience, version="2.0" if v2 else "1.0")

@@ -1,0 +1,142 @@
+"""Entra: discovery, tokens, what is refused, and what Resource Manager thinks of a token."""
+
+from typing import Any
+
+import jwt
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from emulators.azure.cloud import CLIENT, TENANT
+
+MANAGEMENT = "https://management.azure.com/.default"
+
+
+def parsed(reply: Any) -> Any:
+    return orjson.loads(reply.body)
+
+
+def test_discovery_leads_to_tokens_that_the_published_keys_verify(world: Any) -> None:
+    for path in (f"/{TENANT}/v2.0", "/common/v2.0", "/adfs", f"/{TENANT}"):
+        document = parsed(world.owner.host.request("GET", f"https://login.drillbed{path}/.well-known/openid-configuration"))
+        assert {"issuer", "authorization_endpoint", "token_endpoint", "device_authorization_endpoint", "jwks_uri"} <= set(
+            document
+        )
+    token = world.owner.token()
+    keys = parsed(world.owner.host.request("GET", f"https://login.drillbed/{TENANT}/discovery/v2.0/keys"))["keys"]
+    public = jwt.PyJWK(keys[0]).key
+    claims = jwt.decode(
+        token, public, algorithms=["RS256"], audience="https://management.azure.com", options={"verify_exp": False}
+    )
+    assert claims["iss"] == f"https://sts.windows.net/{TENANT}/"
+    assert (claims["tid"], claims["appid"], claims["oid"]) == (TENANT, CLIENT, claims["sub"])
+    assert claims["exp"] - claims["iat"] == 86_399
+    assert claims["iat"] == int(world.clock.now())
+
+
+def test_version_one_answers_strings_and_takes_any_resource(world: Any) -> None:
+    fields = {
+        "grant_type": "client_credentials",
+        "client_id": CLIENT,
+        "client_secret": world.owner.secret,
+        "resource": "https://x/",
+    }
+    for tenant in (TENANT, "adfs"):
+        answer = parsed(world.owner.form(f"/{tenant}/oauth2/token", **fields))
+        assert answer["expires_in"] == "86399"
+        assert answer["expires_on"] == str(int(world.clock.now()) + 86_399)
+        assert jwt.decode(answer["access_token"], options={"verify_signature": False})["aud"] == "https://x/"
+    second = parsed(world.owner.form(f"/{TENANT}/oauth2/v2.0/token", **fields, scope=MANAGEMENT))
+    assert second["expires_in"] == 86_399
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "status", "error", "code"),
+    [
+        (TENANT, {"client_secret": "wrong"}, 401, "invalid_client", 7000215),
+        (TENANT, {"client_id": "nobody"}, 400, "unauthorized_client", 700016),
+        (TENANT, {"client_secret": ""}, 401, "invalid_client", 7000218),
+        (TENANT, {"grant_type": "password"}, 400, "unsupported_grant_type", 70003),
+        (TENANT, {"grant_type": ""}, 400, "invalid_request", 900144),
+        (TENANT, {"scope": ""}, 400, "invalid_request", 900144),
+        (TENANT, {"scope": "   "}, 400, "invalid_request", 900144),
+        ("99999999-0000-0000-0000-000000000000", {}, 400, "invalid_request", 90002),
+        (TENANT, {"scope": "x" * 100_000}, 400, "invalid_request", 900144),
+    ],
+)  # fmt: skip
+def test_what_the_token_endpoint_refuses(
+    world: Any, path: str, change: dict[str, str], status: int, error: str, code: int
+) -> None:
+    fields = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": world.owner.secret, "scope": MANAGEMENT}
+    reply = world.owner.form(f"/{path}/oauth2/v2.0/token", **{**fields, **change})
+    answer = parsed(reply)
+    assert (reply.status, answer["error"], answer["error_codes"]) == (status, error, [code])
+    assert answer["error_description"].startswith(f"AADSTS{code}: ")
+
+
+def test_a_rotated_secret_replaces_the_old_one(world: Any) -> None:
+    world.azure.login.rotate(CLIENT, "new")
+    fields = {"grant_type": "client_credentials", "client_id": CLIENT, "scope": MANAGEMENT}
+    assert world.owner.form(f"/{TENANT}/oauth2/v2.0/token", **fields, client_secret=world.owner.secret).status == 401
+    assert world.owner.form(f"/{TENANT}/oauth2/v2.0/token", **fields, client_secret="new").status == 200
+
+
+def test_unknown_paths_and_methods_are_answered_in_entras_form(world: Any) -> None:
+    get = world.owner.host.request
+    assert get("GET", "https://login.drillbed/").status == 404
+    assert get("GET", f"https://login.drillbed/{TENANT}/oauth2/v2.0/token").status == 405
+    assert parsed(get("GET", "https://login.drillbed/nope/v2.0/.well-known/openid-configuration"))["error_codes"] == [90002]
+
+
+def forged(world: Any, key: Any, **change: Any) -> str:
+    now = int(world.clock.now())
+    claims = {
+        "iss": f"https://sts.windows.net/{TENANT}/",
+        "aud": "https://management.azure.com",
+        "tid": TENANT,
+        "oid": "o",
+        "nbf": now,
+        "exp": now + 3600,
+        **change,
+    }
+    return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, algorithm="RS256")
+
+
+def test_resource_manager_refuses_each_kind_of_wrong_token(world: Any) -> None:
+    own = world.azure.login.issuer._key
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    cases = {
+        "InvalidAuthenticationToken": [
+            forged(world, other),
+            "nonsense",
+            "a.b.c",
+            jwt.encode({"oid": "o"}, key="", algorithm="none"),
+            forged(world, own, exp=None),
+            forged(world, own, exp="late"),
+            forged(world, own, nbf=int(world.clock.now()) + 4000),
+        ],
+        "InvalidAuthenticationTokenTenant": [
+            forged(world, own, tid="99999999-0000-0000-0000-000000000000"),
+            forged(world, own, iss="https://sts.windows.net/other/"),
+        ],
+        "InvalidAuthenticationTokenAudience": [forged(world, own, aud="https://storage.azure.com"), forged(world, own, aud=None)],
+        "ExpiredAuthenticationToken": [forged(world, own, exp=int(world.clock.now()))],
+    }
+    for code, tokens in cases.items():
+        for token in tokens:
+            reply = world.owner("GET", "/subscriptions", Authorization=f"Bearer {token}")
+            assert world.error(reply) == (401, code), token
+            assert reply.headers["www-authenticate"].startswith("Bearer ")
+            assert f"https://login.drillbed/{TENANT}" in reply.headers["www-authenticate"]
+    for header in ("", "Basic abc", "Bearer", "Bearer "):
+        assert world.error(world.owner("GET", "/subscriptions", Authorization=header)) == (401, "AuthenticationFailed")
+
+
+def test_a_token_lasts_as_long_as_the_estates_clock_says(world: Any) -> None:
+    assert world.owner("GET", "/subscriptions").status == 200
+    world.clock.wait(86_398)
+    assert world.owner("GET", "/subscriptions").status == 200
+    world.clock.wait(1)
+    reply = world.owner("GET", "/subscriptions")
+    assert world.error(reply) == (401, "ExpiredAuthenticationToken")
+    assert 'error="insufficient_claims"' in reply.headers["www-authenticate"]
