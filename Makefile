@@ -1,0 +1,40 @@
+# `make` alone prints this help.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+OUT ?= out/drill
+ARGS ?=
+DISK ?=
+
+.PHONY: help setup drill test conformance lint constraints clean
+
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  Variables: DISK=path (image for make drill), OUT=folder (its results), ARGS='...' (passed on)"
+
+setup: ## Make .venv and install Azurite, if they are missing
+	@deploy/setup.sh
+
+drill: setup ## Run the whole drill; results go to out/drill
+	@$(BIN)/drillbed drill --out "$(OUT)" $(if $(DISK),--disk "$(DISK)") $(ARGS)
+
+test: setup ## Run all tests through tox; ARGS='tests/emulators -k lease' runs some
+	@$(BIN)/tox run -q -e py -- $(ARGS)
+
+conformance: setup ## Judge the reference implementation by specs/; results go to out/conform
+	@$(BIN)/drillbed conform $(ARGS)
+
+lint: ## Check style, formatting and types
+	@deploy/setup.sh tools
+	@$(BIN)/tox run -q -e lint,types
+
+constraints: setup ## Write the versions that are installed now to constraints.txt
+	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | grep -viE '^(pip|setuptools|wheel)==' | sort -f; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean: ## Remove everything that set-up and runs have made
+	@rm -rf .venv .tox out build dist drillbed.egg-info deploy/azurite/node_modules .mypy_cache .ruff_cache .hypothesis
