@@ -202,10 +202,6 @@ def _safe_tag(site: Site, protection: Document) -> Document | None:
     machine_id, generation = protection["machineId"], protection["generation"]
     if protection["direction"] == FORWARD:
         said, done = server_says(site, protection), "uploadedSequence"
-        agent = site.agent_of(machine_id)
-        copied = agent_says(site.report(agent, ONPREM), protection).get("stage") in ("delta", "waiting-first-point")
-        if not copied and not protection.get("received"):
-            return None  # tags during the first copy are no recovery points (REP-003)
     else:
         target = site.component(MASTER_TARGET, protection["masterTargetId"])
         zone = target["zone"] if target else ONPREM

@@ -52,7 +52,7 @@ def protect_reverse(site: Site, service: Service, item: Work) -> Process:
     machine_id, generation = item.machine_id, item.need("generation", int)
     known = site.protection(machine_id)
     moved = known.get("placements") or [] if known else []
-    if known is not None and known["generation"] == generation:
+    if known is not None and known.get("workId") == item.work_id:
         reverse = _resumed(site, known)  # killed in the middle: the checks were passed, disks may have moved
     else:
         reverse = yield from check_components(site, item)
@@ -75,6 +75,7 @@ def _settings(site: Site, item: Work, reverse: Reverse) -> Document:
     """What is kept of a reverse protection."""
     return {
         "machineId": item.machine_id,
+        "workId": item.work_id,
         "generation": item.need("generation", int),
         "direction": REVERSE,
         "stage": "installing",

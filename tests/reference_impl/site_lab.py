@@ -164,6 +164,7 @@ class SiteLab:
         self.service = FakeService(self.clock)
         self.network.host("site-recovery", AZURE_PUBLIC).listen(443, self.service.app)
         self.host = self.network.host("configuration-server", ONPREM)
+        self.accounts = {"1": ("vcenter", "administrator@vsphere.local", "secret"), "2": ("windows", "Administrator", "pw")}
         self.starts = 0
         if start:
             self.server = self.start()
@@ -179,7 +180,7 @@ class SiteLab:
             passphrase=PASSPHRASE,
             name="cs1",
             version="9.13.0.0",
-            run_as_accounts={"1": ("vcenter", "administrator@vsphere.local", "secret"), "2": ("windows", "Administrator", "pw")},
+            run_as_accounts=self.accounts,
             machine_id=SERVER_ID,
             rules=self.rules,
         )
