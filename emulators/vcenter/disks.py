@@ -34,7 +34,7 @@ class NoSpace(OSError):
 
 @dataclass(slots=True)
 class Layer:
-    """One extent and its descriptor. `grains` is None for a base extent, else the grain table (sector of each block, 0: below)."""
+    """One extent and its descriptor. `grains` is None for a base extent, else the grain table: sector of each block, or 0."""
 
     path: Path
     descriptor: Descriptor
@@ -169,6 +169,22 @@ class Disk:
             self.pins.pop(key, None)
             self._collapse()
 
+    def grow(self, size: int) -> None:
+        """Make the disk larger. Raises `ValueError` when it would shrink or has snapshots, `NoSpace` for a thick disk."""
+        with self.lock:
+            if size < self.size or size % SECTOR:
+                raise ValueError(f"a disk of {self.size} bytes cannot become {size} bytes")
+            if len(self.layers) > 1:
+                raise ValueError("a disk with snapshots cannot grow")
+            if not self.thin:
+                self.store.take(size - self.size)
+            base = self.layers[0]
+            os.ftruncate(base.file, size)
+            base.descriptor.size = size
+            write_descriptor(base.path, base.descriptor)
+            blocks = -(-size // BLOCK)
+            self.generations = np.concatenate([self.generations, np.zeros(blocks - len(self.generations), np.uint32)])
+
     def bytes_above(self, key: str) -> int:
         """Bytes that lie in the deltas above the point `key`: what a removal has to move."""
         with self.lock:
@@ -243,7 +259,10 @@ class Disk:
         """(offset, length) of areas written in generation `since` or later; `since=1` gives all areas ever written."""
         with self.lock:
             changed = np.flatnonzero(self.generations[start // BLOCK :] >= max(1, since)) + start // BLOCK
-        return [(max(start, first * BLOCK), min(last * BLOCK, self.size) - max(start, first * BLOCK)) for first, last in _runs(changed)]
+        return [
+            (max(start, first * BLOCK), min(last * BLOCK, self.size) - max(start, first * BLOCK))
+            for first, last in _runs(changed)
+        ]
 
     def used(self) -> int:
         """Bytes the disk takes on the datastore."""

@@ -1,4 +1,4 @@
-"""VMDK on disk: the descriptor text, and the table of a delta ("COWD", vmfsSparse) extent. `qemu-img` reads what is written here."""
+"""VMDK on disk: the descriptor text, and the tables of a delta ("COWD", vmfsSparse) extent. `qemu-img` reads both."""
 
 import re
 import struct

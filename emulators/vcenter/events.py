@@ -1,0 +1,92 @@
+"""Events with the classes and texts of vCenter."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulators.vcenter.inventory import Inventory
+from emulators.vcenter.records import Record, Ref
+
+_KEPT = 20_000
+
+
+@dataclass(slots=True)
+class EventLog:
+    """The newest events of one vCenter, oldest first."""
+
+    inventory: Inventory
+    events: deque[Record] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    last_key: int = 0
+
+    def post(self, kind: str, message: str, /, *, user: str = "", chain: int = 0, **fields: Any) -> Record:
+        """Record an event of class `kind`."""
+        self.last_key += 1
+        event = Record(
+            kind,
+            key=self.last_key,
+            chainId=chain or self.last_key,
+            createdTime=self.inventory.clock.now(),
+            userName=user,
+            fullFormattedMessage=message,
+            **fields,
+        )
+        self.events.append(event)
+        manager = self.inventory.find("EventManager")
+        if manager is not None:
+            self.inventory.change(manager, "latestEvent")
+        return event
+
+    def about(self, kind: str, message: str, vm: Any, /, *, user: str = "", chain: int = 0, **fields: Any) -> Record:
+        """An event of a machine. `message` may use {vm}, {host} and {datacenter}."""
+        places = self.places(vm)
+        names = {"vm": vm.name, "host": places["host"]["name"], "datacenter": places["datacenter"]["name"]}
+        return self.post(kind, message.format(**names), user=user, chain=chain, **places, **fields)
+
+    def places(self, vm: Any) -> dict[str, Record]:
+        """The arguments of an event that say where a machine is."""
+        host = self.inventory.find(vm.host.moid)
+        cluster = self.inventory.find(host.parent.moid)
+        datacenter = datacenter_of(self.inventory, vm)
+        store = self.inventory.find(vm.datastore.moid)
+        return {
+            "datacenter": Record("DatacenterEventArgument", name=datacenter.name, datacenter=Ref("Datacenter", datacenter.moid)),
+            "computeResource": Record(
+                "ComputeResourceEventArgument", name=cluster.name, computeResource=Ref(cluster.kind, cluster.moid)
+            ),
+            "host": Record("HostEventArgument", name=host.name, host=Ref("HostSystem", host.moid)),
+            "vm": Record("VmEventArgument", name=vm.name, vm=Ref("VirtualMachine", vm.moid)),
+            "ds": Record("DatastoreEventArgument", name=store.name, datastore=Ref("Datastore", store.moid)),
+        }
+
+
+def datacenter_of(inventory: Inventory, entity: Any) -> Any:
+    """The datacenter an entity lies in, or None."""
+    while entity is not None and entity.kind != "Datacenter":
+        entity = inventory.find(entity.parent.moid) if entity.parent else None
+    return entity
+
+
+def involves(inventory: Inventory, event: Record, entity: Ref, recursion: str) -> bool:
+    """Whether an event is about an entity (`self`), about something below it (`children`), or either (`all`)."""
+    named = {
+        value.fields[inner].moid
+        for value in event.fields.values()
+        if isinstance(value, Record)
+        for inner in value.fields
+        if isinstance(value.fields[inner], Ref)
+    }
+    if recursion in ("self", "all") and entity.moid in named:
+        return True
+    if recursion == "self":
+        return False
+    return any(entity.moid in above(inventory, moid) for moid in named)
+
+
+def above(inventory: Inventory, moid: str) -> list[str]:
+    """The ids of all entities above one, nearest first."""
+    found = []
+    entity = inventory.find(moid)
+    while entity is not None and getattr(entity, "parent", None):
+        found.append(entity.parent.moid)
+        entity = inventory.find(entity.parent.moid)
+    return found

@@ -1,0 +1,191 @@
+"""The state of one vCenter: its objects, and the one function that changes them and keeps the log of changes.
+
+Objects are plain records of their kind (see `objects/`). `kinds` says which properties and operations a kind has.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from emulators.clock import Clock
+from emulators.vcenter import schema
+from emulators.vcenter.faults import invalid_argument, not_found
+from emulators.vcenter.records import Ref
+
+if TYPE_CHECKING:
+    from emulators.vcenter.authorization import Authorization
+    from emulators.vcenter.disks import DiskStore
+    from emulators.vcenter.events import EventLog
+    from emulators.vcenter.guests import GuestHooks
+    from emulators.vcenter.kind import Kind
+    from emulators.vcenter.sessions import Session, Sessions
+    from emulators.vcenter.tasks import Tasks
+
+_LOG_LIMIT = 200_000
+ROOT = Ref("Folder", "group-d1")
+T = TypeVar("T")
+
+
+class Managed(Protocol):
+    """What every managed object has. `cache` holds XML of properties until the object changes."""
+
+    moid: str
+    cache: dict[str, Any]
+
+    @property
+    def kind(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the change log: `path` of `moid` changed; an empty path means that the object came or went."""
+
+    version: int
+    moid: str
+    path: str
+
+
+@dataclass(slots=True)
+class Call:
+    """Who calls, with what: given to each operation."""
+
+    inventory: "Inventory"
+    session: "Session | None"
+    peer: str = ""
+    agent: str = ""
+    task: Any = None
+    #: Set by Login and Logout: the cookie that the answer carries.
+    set_cookie: str | None = None
+
+    @property
+    def user(self) -> str:
+        return self.session.user if self.session else ""
+
+
+@dataclass(slots=True)
+class Inventory:
+    """Everything one vCenter knows. Every access holds `lock`."""
+
+    clock: Clock
+    name: str
+    version: str
+    instance_uuid: str
+    folder: Path
+    authorization: "Authorization" = field(init=False)
+    sessions: "Sessions" = field(init=False)
+    events: "EventLog" = field(init=False)
+    tasks: "Tasks" = field(init=False)
+    hooks: "GuestHooks | None" = None
+    stores: "dict[str, DiskStore]" = field(default_factory=dict)  # by the moid of the datastore
+    lock: Any = field(default_factory=threading.RLock)
+    changed: threading.Condition = field(init=False)
+    log_version: int = 1
+    structure: int = 1  #: version of the last object that came, went or moved
+    log: deque[Change] = field(default_factory=deque)
+    _objects: dict[str, Any] = field(default_factory=dict)
+    _counter: int = 0
+    root: Ref = ROOT
+    kinds: "Mapping[str, Kind]" = field(default_factory=dict)
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        self.changed = threading.Condition(self.lock)
+
+    # objects ---------------------------------------------------------------------------------------------------------
+
+    def new_moid(self, prefix: str) -> str:
+        """The next id: vCenter counts all kinds together (`vm-12`, `host-13`)."""
+        self._counter += 1
+        return f"{prefix}{self._counter}"
+
+    def add(self, managed: Any) -> Any:
+        """Put an object into the inventory."""
+        self._objects[managed.moid] = managed
+        self.note(managed, "")
+        return managed
+
+    def remove(self, managed: Any) -> None:
+        """Take an object out of the inventory."""
+        if self._objects.pop(managed.moid, None) is not None:
+            self.note(managed, "")
+
+    def find(self, moid: str) -> Any:
+        return self._objects.get(moid)
+
+    def get(self, ref: Ref, kind: type[T]) -> T:
+        """The object of a reference. Raises `Fault("ManagedObjectNotFound")`, or `InvalidArgument` when it is of another kind."""
+        found = self._objects.get(ref.moid)
+        if found is None:
+            raise not_found(ref)
+        if not isinstance(found, kind):
+            raise invalid_argument(ref.moid, f"It is a {found.kind}.")
+        return found
+
+    def all_of(self, kind: type[T]) -> Iterator[T]:
+        """All objects of one kind, oldest first."""
+        return (found for found in list(self._objects.values()) if isinstance(found, kind))
+
+    def objects(self) -> list[Any]:
+        return list(self._objects.values())
+
+    # changes ---------------------------------------------------------------------------------------------------------
+
+    def change(self, managed: Managed, *paths: str) -> None:
+        """Log that these properties changed, drop what was kept of them, wake who waits. Call it after the change."""
+        for path in paths:
+            self.note(managed, path)
+
+    def note(self, managed: Managed, path: str) -> None:
+        self.log_version += 1
+        managed.cache.clear()
+        self.log.append(Change(self.log_version, managed.moid, path))
+        if not path or path in _STRUCTURE:
+            self.structure = self.log_version
+        while len(self.log) > _LOG_LIMIT:
+            self.log.popleft()
+        self.changed.notify_all()
+
+    def changes_since(self, version: int) -> list[Change] | None:
+        """The log after `version`; None when it no longer reaches back that far."""
+        if self.log and version < self.log[0].version - 1:
+            return None
+        found = []
+        for entry in reversed(self.log):
+            if entry.version <= version:
+                break
+            found.append(entry)
+        found.reverse()
+        return found
+
+
+#: Properties that traversals walk: a change of one may change which objects a filter sees.
+_STRUCTURE = frozenset(
+    {
+        "childEntity",
+        "parent",
+        "host",
+        "vm",
+        "datastore",
+        "network",
+        "resourcePool",
+        "recentTask",
+        "view",
+        "snapshot",
+        "snapshot.currentSnapshot",
+        "runtime.host",
+        "rootSnapshot",
+        "permission",
+    }
+)
+
+
+def ref(managed: Managed) -> Ref:
+    """The reference of an object."""
+    return Ref(managed.kind, managed.moid)
+
+
+def is_entity(managed: Managed) -> bool:
+    return schema.is_a(managed.kind, "ManagedEntity")

@@ -1,0 +1,137 @@
+"""Folders and datacenters: the tree everything hangs in."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from emulators.vcenter.entity import ENTITY_OPERATIONS, ENTITY_PROPERTIES, Property, must_be_free, plain
+from emulators.vcenter.faults import Fault
+from emulators.vcenter.inventory import Call, Inventory, ref
+from emulators.vcenter.objects import vm_create, vm_destroy
+from emulators.vcenter.records import Record, Ref
+from emulators.vcenter.tasks import Work
+
+_FOLDER_PREFIX = {"VirtualMachine": "group-v", "Datacenter": "group-d"}
+
+
+@dataclass(slots=True)
+class Folder:
+    """A folder; `child_types` are the kinds it may hold."""
+
+    moid: str
+    name: str
+    parent: Ref | None
+    child_types: list[str]
+    children: list[Ref] = field(default_factory=list)
+    cache: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "Folder"
+
+    def below(self) -> list[Ref]:
+        return self.children
+
+
+@dataclass(slots=True)
+class Datacenter:
+    """A datacenter with its four folders."""
+
+    moid: str
+    name: str
+    parent: Ref | None
+    vm_folder: Ref
+    host_folder: Ref
+    datastore_folder: Ref
+    network_folder: Ref
+    datastores: list[Ref] = field(default_factory=list)
+    networks: list[Ref] = field(default_factory=list)
+    cache: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "Datacenter"
+
+    def below(self) -> list[Ref]:
+        return [self.vm_folder, self.host_folder, self.datastore_folder, self.network_folder]
+
+
+FOLDER_PROPERTIES: dict[str, Property] = {
+    **ENTITY_PROPERTIES,
+    "childType": lambda _inventory, folder: folder.child_types,
+    "childEntity": lambda _inventory, folder: list(folder.children),
+}
+
+DATACENTER_PROPERTIES: dict[str, Property] = {
+    **ENTITY_PROPERTIES,
+    "vmFolder": lambda _inventory, datacenter: datacenter.vm_folder,
+    "hostFolder": lambda _inventory, datacenter: datacenter.host_folder,
+    "datastoreFolder": lambda _inventory, datacenter: datacenter.datastore_folder,
+    "networkFolder": lambda _inventory, datacenter: datacenter.network_folder,
+    "datastore": lambda _inventory, datacenter: list(datacenter.datastores),
+    "network": lambda _inventory, datacenter: list(datacenter.networks),
+    "configuration": lambda _inventory, _datacenter: Record("DatacenterConfigInfo", defaultHardwareVersionKey="vmx-13"),
+}
+
+
+def put(inventory: Inventory, folder: Folder, child: Any) -> None:
+    """Hang a child into a folder."""
+    folder.children.append(ref(child))
+    inventory.change(folder, "childEntity")
+
+
+def take(inventory: Inventory, folder: Folder, child: Any) -> None:
+    """Take a child out of a folder."""
+    folder.children.remove(ref(child))
+    inventory.change(folder, "childEntity")
+
+
+def add_folder(inventory: Inventory, parent: Folder, name: str, child_types: list[str]) -> Folder:
+    """A new folder below another."""
+    prefix = next((_FOLDER_PREFIX[kind] for kind in child_types if kind in _FOLDER_PREFIX), "group-p")
+    folder = Folder(inventory.new_moid(prefix), name, ref(parent), child_types)
+    inventory.add(folder)
+    put(inventory, parent, folder)
+    return folder
+
+
+def create_folder(call: Call, folder: Folder, args: Any) -> Ref:
+    """CreateFolder."""
+    name = plain(args["name"])
+    must_be_free(call.inventory, folder, name)
+    return ref(add_folder(call.inventory, folder, name, list(folder.child_types)))
+
+
+def create_vm(call: Call, folder: Folder, args: Any) -> Work:
+    """CreateVM_Task."""
+    if "VirtualMachine" not in folder.child_types:
+        raise Fault("NotSupported", "The folder does not hold virtual machines.")
+    return vm_create.create(call, folder, args)
+
+
+def destroy(call: Call, folder: Folder, _args: Any) -> Work:
+    """Destroy_Task: the folder and everything in it. Machines must be powered off."""
+    yield 1.0
+    inventory = call.inventory
+    parent = inventory.find(folder.parent.moid) if folder.parent else None
+    if not isinstance(parent, Folder):
+        raise Fault("NotSupported", "This folder belongs to its datacenter and cannot be destroyed.")
+    _destroy_content(call, folder)
+    take(inventory, parent, folder)
+    inventory.remove(folder)
+
+
+def _destroy_content(call: Call, folder: Folder) -> None:
+    inventory = call.inventory
+    for child in [inventory.find(one.moid) for one in list(folder.children)]:
+        if isinstance(child, Folder):
+            _destroy_content(call, child)
+        elif child.kind == "VirtualMachine":
+            vm_destroy.remove(call, child, with_files=True)
+            continue
+        else:
+            raise Fault("NotSupported", f"The folder holds a {child.kind}.")
+        take(inventory, folder, child)
+        inventory.remove(child)
+
+
+FOLDER_OPERATIONS = {
+    **ENTITY_OPERATIONS,
+    "CreateFolder": create_folder,
+    "CreateVM_Task": create_vm,
+    "Destroy_Task": destroy,
+}
+DATACENTER_OPERATIONS = ENTITY_OPERATIONS

@@ -1,0 +1,108 @@
+"""CreateVM_Task, and the making of machines that the estate's composer and the API share."""
+
+from typing import Any
+
+from emulators.vcenter.entity import must_be_free, plain
+from emulators.vcenter.faults import Fault, invalid_argument
+from emulators.vcenter.inventory import Call, Inventory, ref
+from emulators.vcenter.objects import vm_reconfigure
+from emulators.vcenter.objects.virtual_machine import Settings, VirtualMachine
+from emulators.vcenter.objects.vm_devices import standard_devices
+from emulators.vcenter.objects.vm_files import free_directory
+from emulators.vcenter.paths import split_path
+from emulators.vcenter.records import Record, Ref
+from emulators.vcenter.tasks import Work
+
+SECONDS = 3.0
+
+
+def new_machine(
+    inventory: Inventory, name: str, *, folder: Any, pool: Any, host: Any, datastore: Any, settings: Settings, uuid: str = ""
+) -> VirtualMachine:
+    """A machine without disks and cards, not yet in the inventory."""
+    directory = free_directory(inventory.stores[datastore.moid], name)
+    now = inventory.clock.now()
+    for device in standard_devices():
+        settings.devices[device["key"]] = device
+    return VirtualMachine(
+        moid=inventory.new_moid("vm-"),
+        name=name,
+        parent=ref(folder),
+        pool=ref(pool),
+        host=ref(host),
+        datastore=ref(datastore),
+        datastore_name=datastore.name,
+        directory=directory,
+        vmx=f"{directory}.vmx",
+        uuid=uuid or f"42{inventory.clock.uuid()[2:]}",
+        instance_uuid=f"50{inventory.clock.uuid()[2:]}",
+        created=now,
+        modified=now,
+        settings=settings,
+        environment_browser=Ref("EnvironmentBrowser", "envbrowser-" + pool.cluster.moid),
+    )
+
+
+def settle(inventory: Inventory, vm: VirtualMachine, folder: Any) -> None:
+    """Put a made machine into the inventory and tell everything that shows it."""
+    inventory.add(vm)
+    folder.children.append(ref(vm))
+    inventory.change(folder, "childEntity")
+    for place in (vm.pool, vm.host, vm.datastore):
+        inventory.change(inventory.find(place.moid), "vm")
+    for network in inventory.objects():
+        if network.kind == "Network" and network.name in vm.networks():
+            inventory.change(network, "vm")
+
+
+def create(call: Call, folder: Any, args: Any) -> Work:
+    """CreateVM_Task."""
+    inventory, spec = call.inventory, args["config"]
+    name = plain(spec["name"] or "")
+    pool = inventory.find(args["pool"].moid)
+    if pool is None or pool.kind != "ResourcePool":
+        raise invalid_argument("pool", "A resource pool is required.")
+    host = _host(inventory, pool, args.get("host"))
+    datastore = _datastore(inventory, spec, host)
+    must_be_free(inventory, folder, name)
+    yield SECONDS
+    must_be_free(inventory, folder, name)
+    settings = Settings(guest_id=spec["guestId"] or "otherGuest", cpus=1, cores=1, memory_mb=256)
+    vm = new_machine(
+        inventory,
+        name,
+        folder=folder,
+        pool=pool,
+        host=host,
+        datastore=datastore,
+        settings=settings,
+        uuid=(spec["uuid"] or "").lower(),
+    )
+    if spec["instanceUuid"]:
+        vm.instance_uuid = spec["instanceUuid"].lower()
+    vm.version = spec["version"] or vm.version
+    vm_reconfigure.commit(vm_reconfigure.draft(inventory, vm, spec))
+    settle(inventory, vm, folder)
+    text = "Created virtual machine {vm} on {host} in {datacenter}"
+    inventory.events.about("VmCreatedEvent", text, vm, user=call.user, chain=call.task.chain, template=False)
+    return ref(vm)
+
+
+def _host(inventory: Inventory, pool: Any, told: Ref | None) -> Any:
+    cluster = inventory.find(pool.cluster.moid)
+    wanted = told or (cluster.hosts[0] if cluster.hosts else None)
+    if wanted is None or wanted not in cluster.hosts:
+        raise invalid_argument("host", "It is not a host of the resource pool's cluster.")
+    return inventory.find(wanted.moid)
+
+
+def _datastore(inventory: Inventory, spec: Record, host: Any) -> Any:
+    files = spec["files"]
+    if files is None or not files["vmPathName"]:
+        raise invalid_argument("config.files.vmPathName", "It names the datastore and is required.")
+    name, _ = split_path(files["vmPathName"])
+    for one in host.datastores:
+        datastore = inventory.find(one.moid)
+        if datastore.name == name:
+            return datastore
+    raise Fault("InvalidDatastore", f"There is no datastore '{name}' on the host.", name=name)

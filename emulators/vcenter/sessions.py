@@ -1,0 +1,80 @@
+"""Sessions: who is logged in, by the cookie `vmware_soap_session`. They end after idle time on the estate's clock."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulators.clock import Clock
+
+COOKIE = "vmware_soap_session"
+#: Idle time after which vCenter ends a session, seconds.
+IDLE_SECONDS = 1800.0
+_MOST = 500
+
+
+@dataclass(slots=True)
+class Session:
+    """One login. `token` is the secret of the cookie, `key` the public id; `objects` are its views, filters and collectors."""
+
+    key: str
+    token: str
+    user: str
+    login_time: float
+    last_active: float
+    locale: str
+    address: str
+    agent: str
+    calls: int = 0
+    objects: dict[str, Any] = field(default_factory=dict)
+    #: Bulk answers that are not fetched to the end: what is left, and the size of a piece.
+    pages: dict[str, tuple[list[str], int]] = field(default_factory=dict)
+    #: Bumped by CancelWaitForUpdates and at the end: waiting calls of the session return.
+    wakes: int = 0
+    ended: bool = False
+
+
+class Sessions:
+    """The sessions of one vCenter."""
+
+    def __init__(self, clock: Clock, idle_seconds: float = IDLE_SECONDS):
+        self._clock = clock
+        self._idle = idle_seconds
+        self._by_token: dict[str, Session] = {}
+
+    def open(self, user: str, *, locale: str, address: str, agent: str) -> Session:
+        """Log a user in. The oldest idle session makes room when there are too many."""
+        self._sweep()
+        while len(self._by_token) >= _MOST:
+            self.close(min(self._by_token.values(), key=lambda session: session.last_active))
+        now = self._clock.now()
+        session = Session(self._clock.uuid(), self._clock.random_bytes(20).hex(), user, now, now, locale, address, agent)
+        self._by_token[session.token] = session
+        return session
+
+    def find(self, token: str) -> Session | None:
+        """The live session of a cookie; using it keeps it alive."""
+        self._sweep()
+        session = self._by_token.get(token)
+        if session is not None:
+            session.last_active = self._clock.now()
+            session.calls += 1
+        return session
+
+    def by_key(self, key: str) -> Session | None:
+        self._sweep()
+        return next((session for session in self._by_token.values() if session.key == key), None)
+
+    def all(self) -> list[Session]:
+        self._sweep()
+        return list(self._by_token.values())
+
+    def close(self, session: Session) -> None:
+        self._by_token.pop(session.token, None)
+        session.objects.clear()
+        session.pages.clear()
+        session.ended = True
+        session.wakes += 1
+
+    def _sweep(self) -> None:
+        limit = self._clock.now() - self._idle
+        for session in [session for session in self._by_token.values() if session.last_active < limit]:
+            self.close(session)

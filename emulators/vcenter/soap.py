@@ -1,0 +1,145 @@
+"""vim25 over SOAP: from the bytes of a request to the bytes of its answer.
+
+Which methods there are, what they take, give, and need as privilege is read from the registry; what they do, from `KINDS`.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from emulators.vcenter import authorization, parse, properties, schema
+from emulators.vcenter.faults import Fault, invalid_argument
+from emulators.vcenter.inventory import Call, Inventory, ref
+from emulators.vcenter.kind import Kind
+from emulators.vcenter.objects.property_collector import Raw
+from emulators.vcenter.records import Record, Ref
+from emulators.vcenter.selection import find
+from emulators.vcenter.serialise import any_fragment, fragment, text, write_fields
+from emulators.vcenter.sessions import Session
+
+_HEAD = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<soapenv:Envelope xmlns:soapenc="http://schemas.xmlsoap.org/soap/encoding/"'
+    ' xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
+    ' xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n<soapenv:Body>\n'
+)
+_TAIL = "\n</soapenv:Body>\n</soapenv:Envelope>"
+_ANONYMOUS = "System.Anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, body and, after a login, the cookie."""
+
+    status: int
+    body: bytes
+    set_cookie: str | None = None
+
+
+def answer(inventory: Inventory, body: bytes, token: str, *, peer: str, agent: str) -> Answer:
+    """Serve one call."""
+    with inventory.lock:
+        session = inventory.sessions.find(token) if token else None
+        call = Call(inventory, session, peer, agent)
+        try:
+            request = parse.request(body)
+            content = _serve(call, request)
+        except Fault as fault:
+            return Answer(500, _fault(fault), call.set_cookie)
+    element = f'<{request.method}Response xmlns="{schema.NAMESPACE}">{content}</{request.method}Response>'
+    return Answer(200, f"{_HEAD}{element}{_TAIL}".encode(), call.set_cookie)
+
+
+def _fault(fault: Fault) -> bytes:
+    out: list[str] = []
+    write_fields(out, Record(fault.kind, **fault.fields))
+    detail = f'<{fault.kind}Fault xmlns="{schema.NAMESPACE}" xsi:type="{fault.kind}">{"".join(out)}</{fault.kind}Fault>'
+    content = f"<faultcode>ServerFaultCode</faultcode><faultstring>{text(fault.message)}</faultstring><detail>{detail}</detail>"
+    return f"{_HEAD}<soapenv:Fault>{content}</soapenv:Fault>{_TAIL}".encode()
+
+
+def _serve(call: Call, request: parse.Request) -> str:
+    managed = _object(call, request)
+    if request.method == "Fetch":
+        return _fetch(call, managed, request)
+    method = schema.methods(managed.kind).get(request.method)
+    if method is None:
+        text_ = f"{managed.kind} has no method {request.method}."
+        raise Fault("MethodNotFound", text_, receiver=ref(managed), method=request.method)
+    _authorise(call, managed, method.privilege or "System.Read")
+    args = parse.arguments(request.arguments, method.params)
+    kind = call.inventory.kinds[managed.kind]
+    _authorise_arguments(call, managed, kind, method, args)
+    operation = kind.operations.get(request.method)
+    if operation is None:
+        raise Fault("NotSupported", f"{managed.kind}.{request.method} is not supported by this emulator.")
+    if method.is_task:
+        task = call.inventory.tasks.start(call, managed, method, lambda own: _work(operation, own, managed, args))
+        return fragment("returnval", "Task", ref(task))
+    return _result(method, operation(call, managed, args))
+
+
+def _work(operation: Any, call: Call, managed: Any, args: Any) -> Generator[Any, None, Any]:
+    """The generator of a task; what an operation refuses before its first rest is the task's error as well."""
+    return (yield from operation(call, managed, args))
+
+
+def _result(method: schema.Method, result: Any) -> str:
+    if isinstance(result, Raw):
+        return result.xml
+    if result is None or method.result is None:
+        return ""
+    return fragment("returnval", method.result.name, result)
+
+
+def _object(call: Call, request: parse.Request) -> Any:
+    try:
+        managed = find(call, request.this)
+    except Fault:
+        if call.session is None and request.this.kind != "ServiceInstance":
+            raise _not_authenticated(request.this, "System.View") from None
+        raise
+    if managed.kind not in call.inventory.kinds:
+        raise Fault("NotSupported", f"{managed.kind} is not supported by this emulator.")
+    return managed
+
+
+def _fetch(call: Call, managed: Any, request: parse.Request) -> str:
+    """Fetch: one property. Not in the registry, but how pyVmomi and others read every property."""
+    anonymous = managed.kind == "ServiceInstance"
+    _authorise(call, managed, _ANONYMOUS if anonymous else "System.Read")
+    args = parse.arguments(request.arguments, (schema.Field("prop", schema.named("xsd:string"), False),))
+    value = properties.read(call, managed, args["prop"])
+    return any_fragment("returnval", value.type, value.value) if value is not None else ""
+
+
+def _not_authenticated(one: Ref, privilege: str) -> Fault:
+    return Fault("NotAuthenticated", "The session is not authenticated.", object=one, privilegeId=privilege)
+
+
+def _authorise(call: Call, managed: Any, privilege: str) -> None:
+    if privilege == _ANONYMOUS:
+        return
+    session: Session | None = call.session
+    if session is None:
+        raise _not_authenticated(ref(managed), privilege)
+    authorization.check(call.inventory, session.user, managed, privilege)
+
+
+def _authorise_arguments(call: Call, managed: Any, kind: Kind, method: schema.Method, args: dict[str, Any]) -> None:
+    """Privileges on what is handed in (a pool to create in, say), and those that depend on what is asked."""
+    if method.privilege == _ANONYMOUS and call.session is None:
+        return
+    if method.privilege is None and method.name in kind.privileges:
+        for privilege in sorted(kind.privileges[method.name](args)):
+            authorization.check(call.inventory, call.user, managed, privilege)
+    for param in method.params:
+        value = args.get(param.name)
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, Ref):
+                continue
+            target = find(call, one)
+            if param.type.category == "ref" and not schema.is_a(target.kind, param.type.name):
+                raise invalid_argument(param.name, f"It is a {target.kind}.")
+            if param.privilege:
+                authorization.check(call.inventory, call.user, target, param.privilege)

@@ -1,0 +1,119 @@
+"""The WSGI face of a vCenter: `/sdk`, the list of versions, and files of datastores under `/folder`."""
+
+from collections.abc import Iterable, Iterator
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import parse_qs
+
+from emulators.vcenter import authorization, parse, schema, soap
+from emulators.vcenter.events import datacenter_of
+from emulators.vcenter.faults import Fault
+from emulators.vcenter.inventory import Inventory
+from emulators.vcenter.objects.services import api_version
+from emulators.vcenter.objects.storage import Datastore
+from emulators.vcenter.sessions import COOKIE, Session
+
+_CHUNK = 1024 * 1024
+_XML = "text/xml; charset=utf-8"
+
+
+class Web:
+    """A WSGI application."""
+
+    def __init__(self, inventory: Inventory):
+        self._inventory = inventory
+        self._versions = _service_versions(api_version(inventory.version))
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path, method = environ.get("PATH_INFO", "/"), environ["REQUEST_METHOD"]
+        if path.rstrip("/") == "/sdk" and method == "POST":
+            return self._sdk(environ, start_response)
+        if path == "/sdk/vimServiceVersions.xml" and method in ("GET", "HEAD"):
+            return _send(start_response, "200 OK", self._versions, _XML)
+        if path.startswith("/folder/") and method in ("GET", "HEAD"):
+            return self._folder(environ, start_response, path.removeprefix("/folder/"))
+        return _send(start_response, "404 Not Found", b"There is nothing here.\n")
+
+    def _sdk(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        body = _body(environ)
+        if body is None:
+            return _send(start_response, "413 Content Too Large", b"The request is too large.\n")
+        peer = environ.get("drillbed.peer") or environ.get("REMOTE_ADDR", "")
+        agent = environ.get("HTTP_USER_AGENT", "")[:256]
+        answer = soap.answer(self._inventory, body, _token(environ), peer=peer, agent=agent)
+        status = "200 OK" if answer.status == 200 else "500 Internal Server Error"
+        extra = [("Set-Cookie", answer.set_cookie)] if answer.set_cookie else []
+        return _send(start_response, status, answer.body, _XML, extra)
+
+    def _folder(self, environ: dict[str, Any], start_response: Any, relative: str) -> Iterable[bytes]:
+        with self._inventory.lock:
+            session = self._inventory.sessions.find(_token(environ))
+            if session is None:
+                return _send(start_response, "401 Unauthorized", b"Log in first.\n")
+            try:
+                path = self._file(
+                    session, parse_qs(environ.get("QUERY_STRING", "")), relative.encode("latin-1").decode("utf-8", "replace")
+                )
+            except Fault as fault:
+                return _send(start_response, "403 Forbidden", fault.message.encode())
+        if path is None or not path.is_file():
+            return _send(start_response, "404 Not Found", b"There is no such file.\n")
+        headers = [("Content-Type", "application/octet-stream"), ("Content-Length", str(path.stat().st_size))]
+        start_response("200 OK", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else _chunks(path.open("rb"))
+
+    def _file(self, session: Session, query: dict[str, list[str]], relative: str) -> Path | None:
+        inventory = self._inventory
+        datacenter, name = query.get("dcPath", [""])[0].strip("/"), query.get("dsName", [""])[0]
+        for datastore in inventory.all_of(Datastore):
+            home = datacenter_of(inventory, datastore)
+            if datastore.name == name and (not datacenter or (home is not None and home.name == datacenter)):
+                authorization.check(inventory, session.user, datastore, "Datastore.Browse")
+                try:
+                    return inventory.stores[datastore.moid].path(relative)
+                except ValueError:
+                    return None
+        return None
+
+
+def _body(environ: dict[str, Any]) -> bytes | None:
+    """The request's body; None when it is larger than allowed."""
+    told = environ.get("CONTENT_LENGTH") or ""
+    if told.isdigit():
+        length = int(told)
+        return None if length > parse.MAX_BODY else bytes(environ["wsgi.input"].read(length))
+    if not environ.get("wsgi.input_terminated"):
+        return b""
+    body = bytes(environ["wsgi.input"].read(parse.MAX_BODY + 1))
+    return None if len(body) > parse.MAX_BODY else body
+
+
+def _token(environ: dict[str, Any]) -> str:
+    try:
+        morsel = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value.strip('"') if morsel else ""
+
+
+def _send(
+    start_response: Any, status: str, body: bytes, kind: str = "text/plain", extra: Iterable[tuple[str, str]] = ()
+) -> list[bytes]:
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body))), *extra])
+    return [body]
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _service_versions(newest: str) -> bytes:
+    first, *prior = schema.versions(newest)
+    older = "".join(f"<version>{version}</version>" for version in prior)
+    return (
+        '<?xml version="1.0" encoding="UTF-8" ?>\n<namespaces version="1.0"><namespace><name>urn:vim25</name>'
+        f"<version>{first}</version><priorVersions>{older}</priorVersions></namespace></namespaces>\n"
+    ).encode()
