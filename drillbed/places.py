@@ -22,6 +22,7 @@ HOSTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("login", AZURE_PUBLIC, "2.11", ()),
     ("site-recovery", AZURE_PUBLIC, "2.12", ("siterecovery.drillbed",)),
     ("storage", AZURE_PUBLIC, "2.20", ("*.blob.drillbed", "*.queue.drillbed")),
+    ("compute", AZURE_PUBLIC, "2.13", ()),  # Azure's hosts: the disks of its virtual machines are page blobs
     ("replica-worker", AZURE_PUBLIC, "2.30", ()),
     ("operator", OPERATOR, "9.10", ()),
 )

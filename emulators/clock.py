@@ -284,6 +284,12 @@ class Clock:
                 if due > 0 and not self._stopping:
                     self._changed.wait(timeout=min(due / self.flow, 0.5))
 
+    def fail(self, failure: BaseException) -> None:
+        """Let whoever waits on the clock next see `failure`: something the estate needs is gone. From any thread."""
+        with self._changed:
+            self._failure = self._failure or failure
+            self._changed.notify_all()
+
     def _raise_failure(self) -> None:
         failure, self._failure = self._failure, None
         if failure is not None:

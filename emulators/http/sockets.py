@@ -74,7 +74,7 @@ class Sockets:
     def __init__(self, folder: Path):
         self.authorities = Authorities(folder)
         self._open: dict[tuple[str, int], SocketListener] = {}
-        self._external: dict[tuple[str, int, str], tuple[str, int]] = {}
+        self._external: dict[tuple[str, int], tuple[str, int]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -88,20 +88,14 @@ class Sockets:
         listener.start(self._running_loop())
         return listener
 
-    def external(self, host: Host, port: int, where: tuple[str, int], *, domain: str = "") -> None:
-        """Tell where a program that is not served from here (Azurite) listens for `host:port`.
+    def external(self, host: Host, port: int, where: tuple[str, int]) -> None:
+        """Tell where a program that is not served from here (Azurite) listens for `host:port`."""
+        self._external[host.name, port] = where
 
-        `domain` narrows it to the DNS names directly below that domain, for hosts that serve several programs on one port.
-        """
-        self._external[host.name, port, domain] = where
-
-    def where(self, host: Host, port: int, name: str = "") -> tuple[str, int] | None:
-        """Address and port at which `host:port`, called by `name`, really listens."""
+    def where(self, host: Host, port: int) -> tuple[str, int] | None:
+        """Address and port at which `host:port` really listens."""
         listener = self._open.get((host.name, port))
-        if listener is not None:
-            return (listener.address, listener.actual)
-        domain = name.lower().partition(".")[2]
-        return self._external.get((host.name, port, domain)) or self._external.get((host.name, port, ""))
+        return (listener.address, listener.actual) if listener is not None else self._external.get((host.name, port))
 
     def connection(self, source: Host, destination: str, port: int, *, tls: bool, timeout: float) -> http.client.HTTPConnection:
         context = self.authorities.client(source.authority) if tls else None
@@ -253,7 +247,7 @@ class SocketConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         target = self._source.network.check(self._source, self.host, self._documented)
-        where = self._transport.where(target, self._documented, self.host)
+        where = self._transport.where(target, self._documented)
         if where is None:
             raise Unreachable(f"cannot connect from {self._source.name} to {self.host}:{self._documented}: nobody listens there")
         raw = socket.create_connection(where, timeout=self.timeout, source_address=(self._source.address or "", 0))

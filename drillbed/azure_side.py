@@ -1,0 +1,125 @@
+"""The Azure side of an estate: the emulated cloud, guests on page blobs, the replica worker, a process server in the network."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drillbed.machines import AZURE_SIDE, Machines
+from drillbed.places import DOMAIN, Places
+from drillbed.storage import Storage
+from emulators.azure.cloud import Azure
+from emulators.azure.outside import VmRecord
+from emulators.azure.site_recovery import SiteRecovery
+from emulators.clock import Clock
+from emulators.guest.devices import PageBlobDevice
+from emulators.network import AZURE_VNET, Host
+from reference_impl.process_server import ProcessServer
+from reference_impl.replica import ReplicaWorker
+from reference_impl.rules import Rules
+
+TEST_SUFFIX = "-test"
+
+
+@dataclass(slots=True)
+class AzureSide:
+    """Hooks of Azure's compute are this object's `start`, `stop` and `deleted`; those of its network `set`."""
+
+    clock: Clock
+    places: Places
+    machines: Machines
+    storage: Storage
+    folder: Path
+    rules: Rules
+    passphrase: str
+    client_secret: str
+    azure: Azure = field(init=False)
+    site_recovery: SiteRecovery = field(init=False)
+    records: dict[str, VmRecord] = field(default_factory=dict)
+    hosts: dict[str, Host] = field(default_factory=dict)
+    starts: dict[str, float] = field(default_factory=dict)
+    worker: ReplicaWorker | None = None
+    process_server: ProcessServer | None = None
+
+    def __post_init__(self) -> None:
+        self.azure = Azure(self.clock, storage=self.storage, guests=self, links=self)
+        self.azure.add_client(secret=self.client_secret)
+        self.site_recovery = SiteRecovery(self.azure)
+        self.places.host("management").listen(443, self.azure.arm)
+        self.places.host("login").listen(443, self.azure.login)
+        self.places.host("site-recovery").listen(443, self.site_recovery.components)
+
+    # what Azure calls ------------------------------------------------------------------------------------------------
+
+    def set(self, link: str, up: bool) -> None:
+        """A gateway connection between site and virtual network came or went."""
+        links = self.places.network.links
+        (links.add if up else links.discard)(link)
+
+    def start(self, vm: VmRecord) -> None:
+        host = self.hosts.get(vm.name) or self.places.machine(f"{vm.name}.azure", AZURE_VNET)
+        self.hosts[vm.name], self.records[vm.name] = host, vm
+        owner = vm.name.removesuffix(TEST_SUFFIX)
+        self.starts[vm.name] = self.clock.now()
+        if owner not in self.machines.software:
+            return  # a machine that somebody made in Azure by hand: nothing is known to run in it
+        disks = {unit: (device, "") for unit, device in self.devices(vm).items()}
+        self.machines.boot(vm.name, AZURE_SIDE, host, disks, owner=owner if owner != vm.name else "")
+
+    def stop(self, vm: VmRecord, graceful: bool) -> None:
+        guest = self.machines.running.get((vm.name, AZURE_SIDE))
+        if guest is not None:
+            (guest.shut_down if graceful else guest.power_off)()
+            self.machines.ended(vm.name, AZURE_SIDE)
+        if vm.name in self.hosts:
+            self.hosts[vm.name].close()
+
+    def deleted(self, vm: VmRecord) -> None:
+        self.stop(vm, False)
+        self.records.pop(vm.name, None)
+        host = self.hosts.pop(vm.name, None)
+        if host is not None:
+            self.places.network.remove(host)
+
+    # disks -----------------------------------------------------------------------------------------------------------
+
+    def devices(self, vm: VmRecord) -> dict[int, Any]:
+        """The disks of a virtual machine by unit: page blobs read and written through the account's own endpoint."""
+        found: dict[int, Any] = {}
+        for disk in vm.disks:
+            if disk.blob is not None:
+                store = self.storage.open(self.places.host("compute"), disk.blob.account)
+                size = store.properties(disk.blob.container, disk.blob.blob).size
+                found[disk.unit] = PageBlobDevice(store, disk.blob.container, disk.blob.blob, size)
+        return found
+
+    # components that run in Azure ------------------------------------------------------------------------------------
+
+    def start_worker(self, registration_key: str) -> None:
+        """The worker that turns logs into replica disks."""
+        self.worker = ReplicaWorker(
+            self.places.host("replica-worker"),
+            self.clock.scope("replica-worker"),
+            service_url=f"https://site-recovery.{DOMAIN}",
+            registration_key=registration_key,
+            open_store=self.storage.open_store,
+            name="replica-worker",
+            rules=self.rules,
+        )
+        self.worker.start()
+
+    def start_process_server(self) -> None:
+        """A temporary process server in the virtual network, registered with the configuration server (RPR-002)."""
+        host = self.places.machine("process-server-azure", AZURE_VNET)
+        self.process_server = ProcessServer(
+            host,
+            self.clock.scope(host.name),
+            self.folder / host.name,
+            configuration_server_url=f"https://configuration-server.{DOMAIN}",
+            passphrase=self.passphrase,
+            machine_id=self.clock.uuid(),
+            name=host.name,
+            zone="azure",
+            open_store=self.storage.open_store,
+            rules=self.rules,
+        )
+        self.process_server.start()

@@ -1,0 +1,213 @@
+"""The way to Azure: register, discover, protect, test, fail over."""
+
+from typing import Any
+
+from drillbed.drill.course import BOOT_ORDER, GROUP, GROUP_NAME, MACHINES, PLAN, Course
+
+#: How long the first copy may take, emulated.
+COPY_LIMIT = 3600.0
+#: How long deltas are watched: room for three crash-consistent points.
+DELTA_SECONDS = 17 * 60.0
+
+FORWARD_POLICY = {
+    "instanceType": "InMageAzureV2",
+    "recoveryPointThresholdInMinutes": 15,
+    "recoveryPointHistory": 1440,
+    "appConsistentFrequencyInMinutes": 60,
+    "crashConsistentFrequencyInMinutes": 5,
+    "multiVmSyncStatus": "Enable",
+}
+FAILBACK_POLICY = {
+    "instanceType": "InMage",
+    "recoveryPointThresholdInMinutes": 15,
+    "recoveryPointHistory": 1440,
+    "appConsistentFrequencyInMinutes": 60,
+    "multiVmSyncStatus": "Enable",
+}
+
+
+def register(course: Course) -> str:
+    """TOP-002, TOP-003, TOP-008: the vault, then the configuration server with a key, outbound on 443."""
+    estate = course.estate
+    estate.prepare_azure()
+    course.hold(
+        not estate.operator.list(f"{course.vault.path}/replicationFabrics"), "a new vault has a fabric before anybody registered"
+    )
+    estate.register_site()
+    site = course.vault.find_site()["properties"]["customDetails"]
+    servers = [server["friendlyName"] for server in site["processServers"]]
+    targets = [target["name"] for target in site["masterTargetServers"]]
+    course.hold(servers and targets, "the configuration server shows no process server or no master target")
+    return f"process server {', '.join(servers)}; master target {', '.join(targets)}"
+
+
+def discover(course: Course) -> str:
+    """DIS-001: machines of the vCenter become protectable items."""
+    estate = course.estate
+    estate.add_vcenter()
+    found = course.vault.protectable()
+    missing = [machine for machine in MACHINES if machine not in found]
+    course.hold(not missing, f"discovery did not find {', '.join(missing)}; it found {', '.join(sorted(found)) or 'nothing'}")
+    for machine in MACHINES:
+        course.witnesses[machine] = estate.attach_witness(machine)
+    disks = sum(len(found[machine]["properties"]["customDetails"]["diskDetails"]) for machine in MACHINES)
+    return f"{len(found)} machines seen, {len(MACHINES)} to protect with {disks} disks"
+
+
+def make_policies(course: Course) -> str:
+    """TOP-008, POL-001: policies and mappings, forward and back."""
+    vault = course.vault
+    course.policies["forward"] = vault.create_policy("five-minutes", FORWARD_POLICY)
+    course.policies["failback"] = vault.create_policy("five-minutes-failback", FAILBACK_POLICY)
+    vault.map_policy("to-azure", course.policies["forward"])
+    vault.map_policy("to-site", course.policies["failback"], vault.container)
+    return "crash-consistent points every 5 minutes, kept for 24 hours"
+
+
+def protect(course: Course) -> str:
+    """REP-003, REP-004: agents pushed, first copy of every disk while the workload writes, first point, Protected."""
+    estate, vault = course.estate, course.vault
+    before = {machine: estate.records_written(machine) for machine in MACHINES}
+    for machine in MACHINES:
+        with course.explained(machine):
+            vault.enable(
+                machine,
+                course.policies["forward"],
+                estate.targets,
+                process_server=estate.process_server_id(),
+                run_as=estate.run_as(machine),
+                group=GROUP_NAME if machine in GROUP else "",
+            )
+        course.hold(
+            course.vault.item(machine)["protectionState"] != "Protected", f"{machine} is Protected before its first copy ended"
+        )
+    for machine in MACHINES:
+        with course.explained(machine):
+            _until_protected(course, machine)
+    during = {machine: estate.records_written(machine) - before[machine] for machine in MACHINES}
+    course.hold(all(during.values()), "the workload stood still during the first copy")
+    sent = estate.bytes_on("process-server", 9443) / 1e6
+    return f"{sent:.0f} MB to the process server, {sum(during.values())} records written meanwhile"
+
+
+def _until_protected(course: Course, machine: str) -> None:
+    vault = course.vault
+    deadline = course.estate.clock.now() + COPY_LIMIT
+    while vault.item(machine)["protectionState"] != "Protected":
+        course.hold(
+            course.estate.clock.now() < deadline, f"{machine} is not Protected after {COPY_LIMIT / 60:.0f} emulated minutes"
+        )
+        course.estate.clock.wait(15)
+        course.progress.update(bytes=course.estate.bytes_on("process-server", 9443), points=_count(course), rpo=None)
+
+
+def _count(course: Course) -> int:
+    return sum(len(points) for points in course.note_points().values())
+
+
+def replicate(course: Course) -> str:
+    """REP-006, RPT-001, MVM-001: deltas flow, points come every five minutes, the group shares points, RPO is reported."""
+    estate = course.estate
+    began = estate.clock.now()
+    while estate.clock.now() < began + DELTA_SECONDS:
+        estate.clock.wait(60)
+        rpo = course.note_rpo()
+        course.progress.update(
+            bytes=estate.bytes_on("process-server", 9443), points=_count(course), rpo=max(rpo.values(), default=None)
+        )
+    points = course.note_points()
+    for machine in MACHINES:
+        with course.explained(machine):
+            fresh = [point for point in points[machine] if estate.parse_time(point["properties"]["recoveryPointTime"]) >= began]
+            course.hold(len(fresh) >= 3, f"{machine} got {len(fresh)} recovery points in 17 minutes; one every 5 was promised")
+            course.hold(machine in rpo, f"the service reports no RPO for {machine}")
+    shared = _shared_times(points)
+    with course.explained(GROUP[0]):
+        course.hold(
+            len(shared) >= 2,
+            f"{' and '.join(GROUP)} have {len(shared)} recovery points in common; one every 5 minutes was promised",
+        )
+    return (
+        f"{sum(map(len, points.values()))} points, {len(shared)} shared by {' and '.join(GROUP)}, RPO {max(rpo.values()):.0f} s"
+    )
+
+
+def _shared_times(points: dict[str, list[dict[str, Any]]]) -> set[str]:
+    """Times of the points that all members of the group have in common."""
+    times = [
+        {
+            point["properties"]["recoveryPointTime"]
+            for point in points[machine]
+            if str(point["properties"]["providerSpecificDetails"].get("isMultiVmSyncPoint")).lower() == "true"
+        }
+        for machine in GROUP
+    ]
+    return set.intersection(*times)
+
+
+def test_failover(course: Course) -> str:
+    """TFO rows: an older point comes up beside the running machine; its bytes are those of that instant; clean-up removes all."""
+    estate, vault, machine = course.estate, course.vault, "db"
+    points = course.note_points()[machine]
+    chosen = points[len(points) // 2]
+    when = estate.parse_time(chosen["properties"]["recoveryPointTime"])
+    course.mark("test", f"test failover of {machine} to {course.time(when)}", machine)
+    vault.test_failover(machine, estate.targets.network, str(chosen["name"]))
+    disks = estate.azure_disks(f"{machine}-test")
+    witness = course.witnesses[machine]
+    count = witness.matching(disks, witness.prefixes_at(when, slack=0.001))
+    course.hold(count is not None, f"{machine}-test does not hold what {machine} held at {course.time(when)}")
+    expected = {unit: witness.sha256(unit, count or 0) for unit in disks}
+    course.compare(machine, f"test failover to {course.time(when)}", course.hashes(disks), expected)
+    later = len(witness.writes) - (count or 0)
+    course.hold(later > 0, f"nothing was written after {course.time(when)}: the point is not an older one")
+    vault.clean_up(machine)
+    course.hold(not estate.azure_vm_exists(f"{machine}-test"), f"{machine}-test still exists after the clean-up")
+    course.hold(vault.item(machine)["protectionState"] == "Protected", f"{machine} is not Protected after the test")
+    return f"{machine} as of {course.time(when)}: {len(disks)} disks equal, {later} later writes not in it"
+
+
+def plan_failover(course: Course) -> str:
+    """FO-001, FO-013, FO-015, PLAN-001, PLAN-005: one plan, groups in order, a manual action, sources shut down first."""
+    estate, vault = course.estate, course.vault
+    if not course.left_behind:
+        vault.create_plan(PLAN, BOOT_ORDER, manual_before={1: "Check that db answers"})
+    began = estate.clock.now()
+    course.mark("failover", f"failover of plan {PLAN}")
+    job = vault.run_plan(PLAN, shut_down=True)
+    stops = 0
+    while job["properties"]["state"] == "Suspended":
+        stops += 1
+        course.hold(estate.azure_running("db") and not estate.azure_running("app"), "the plan stopped at the wrong place")
+        job = vault.resume(job, "db answers")
+    course.hold(stops == 1, f"the plan stopped at {stops} manual actions; it has one")
+    starts = estate.azure_starts(began)
+    order = [starts[machine] for group in BOOT_ORDER for machine in group]
+    course.hold(order == sorted(order), f"machines started out of order: {starts}")
+    return f"started {', then '.join(machine for group in BOOT_ORDER for machine in group)}; manual action confirmed"
+
+
+def compare_in_azure(course: Course) -> str:
+    """DISK evidence of FO-013: with the sources shut down every disk in Azure equals its source."""
+    estate = course.estate
+    records = []
+    for machine in MACHINES:
+        course.hold(not estate.onprem_running(machine), f"{machine} still runs on premises")
+        source = course.hashes(estate.onprem_disks(machine))
+        course.left_behind[machine] = source
+        course.compare(machine, "onprem, shut down", source, source)
+        course.compare(machine, "azure, at its start", estate.boot_hashes("azure", machine), source)
+        records.append(course.unbroken(machine, estate.onprem_disks(machine)[1]))
+    detail = estate.check_with_qemu("db")
+    return f"{sum(len(found) for found in course.left_behind.values())} disks equal, {sum(records)} records unbroken{detail}"
+
+
+def commit(course: Course) -> str:
+    """FO-016: commit fixes the point and deletes every recovery point."""
+    course.note_points()
+    course.vault.commit_plan(PLAN)
+    course.mark("commit", "failover committed")
+    for machine in MACHINES:
+        left = len(course.vault.recovery_points(machine))
+        course.hold(left == 0, f"{machine} has {left} recovery points after commit")
+    return "no recovery point is left"

@@ -1,0 +1,346 @@
+"""An estate: one whole, isolated lab of two sides, the links between them, one clock and one seed.
+
+    with Estate.open(EstatePlan(way="virtual", machines=[MachinePlan("web", "WINDOWS", [64 << 20])]), folder) as estate:
+        estate.prepare_azure()
+        estate.register_site()
+        estate.add_vcenter()
+
+This is the composition root: the only place that knows emulators, product and harness at once.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from drillbed.azure_side import AzureSide
+from drillbed.errors import TroubleError
+from drillbed.machines import AZURE_SIDE, ONPREM_SIDE, MachinePlan, Machines
+from drillbed.operator import Credentials, NotInTime, Operator, Refused
+from drillbed.places import DOMAIN, Places, build
+from drillbed.site import MACHINE_ACCOUNT, MASTER_TARGET, VCENTER_ACCOUNT, Site
+from drillbed.storage import Storage, azurite
+from drillbed.vault import Targets, Vault
+from drillbed.vsphere_operator import VSphereOperator
+from drillbed.witness import FileDisk, Witness, ZeroDisk, sha256
+from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
+from emulators.azure.site_recovery.refusals import reason_of
+from emulators.blob_storage.memory import MemoryStorage
+from emulators.clock import Clock
+from emulators.guest.workload import read_workload
+from emulators.http.sockets import Sockets
+from emulators.network import Network
+from reference_impl.rules import Rules
+
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/drill"
+LOCATION = "westeurope"
+VCENTER_NAME = "vcenter"
+
+
+@dataclass(frozen=True, slots=True)
+class EstatePlan:
+    """What to build. `way` is `virtual` or `embedded`; `hash_at_boot` takes SHA-256 of every disk whenever a machine starts."""
+
+    way: str = "virtual"
+    seed: int = 1
+    machines: Sequence[MachinePlan] = ()
+    hash_at_boot: bool = False
+    rules: Rules = field(default_factory=Rules)
+
+
+@dataclass(slots=True)
+class Estate:
+    """A running estate. Names of machines are those of the plan; a failed-over machine keeps its name in Azure."""
+
+    plan: EstatePlan
+    folder: Path
+    clock: Clock
+    places: Places
+    machines: Machines
+    site: Site
+    azure: AzureSide
+    operator: Operator
+    vault: Vault
+    vsphere: VSphereOperator
+    targets: Targets
+
+    @classmethod
+    @contextmanager
+    def open(cls, plan: EstatePlan, folder: Path) -> Iterator["Estate"]:
+        """Build and run it; leaving the context stops everything. Raises `AzuriteError`, `PortTakenError` if it cannot run."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            yield _compose(plan, folder, stack)
+
+    @property
+    def network(self) -> Network:
+        return self.places.network
+
+    # setting up ------------------------------------------------------------------------------------------------------
+
+    def prepare_azure(self) -> None:
+        """TOP-001, TOP-002: a group, the target and the cache account, a network, a vault; all in one region."""
+        run = self.operator.run
+        run("PUT", GROUP, {"location": LOCATION})
+        for account in (self.targets.storage, self.targets.cache):
+            run("PUT", account, {"location": LOCATION, "sku": {"name": "Standard_LRS"}, "kind": "StorageV2", "properties": {}})
+        subnets = [{"name": name, "properties": {"addressPrefix": prefix}} for name, prefix in SUBNETS]
+        network = {"addressSpace": {"addressPrefixes": ["10.1.0.0/16"]}, "subnets": subnets}
+        run("PUT", self.targets.network, {"location": LOCATION, "properties": network})
+        self.vault.create()
+        self.azure.start_worker(self.vault.registration_key())
+
+    def register_site(self) -> None:
+        """The configuration server registers with a key of the vault; ends when its process server and master target show."""
+        self.site.install_product(self.vault.registration_key())
+        self.operator.until("the configuration server's registration", self._registered, seconds=1800)
+
+    def _registered(self) -> bool:
+        server = self.site.configuration_server
+        if server is not None and server.refusal is not None:
+            raise Refused(server.refusal.status, server.refusal.code, str(server.refusal))
+        try:
+            shown = self.vault.find_site()["properties"]["customDetails"]
+        except LookupError:
+            return False
+        return bool(shown["processServers"] and shown["masterTargetServers"] and shown["masterTargetServers"][0]["dataStores"])
+
+    def add_vcenter(self) -> None:
+        """Tell the configuration server of the vCenter; its machines become protectable items."""
+        self.vault.add_vcenter(VCENTER_NAME, f"vcenter.{DOMAIN}", VCENTER_ACCOUNT, self.process_server_id())
+
+    def connect_vpn(self) -> None:
+        """A gateway, the site's counterpart and a connection between them (NET-009)."""
+        network = f"{GROUP}/providers/Microsoft.Network"
+        gateway, local = f"{network}/virtualNetworkGateways/gateway", f"{network}/localNetworkGateways/site"
+        public = f"{network}/publicIPAddresses/gateway"
+        run = self.operator.run
+        run("PUT", public, {"location": LOCATION, "properties": {"publicIPAllocationMethod": "Dynamic"}})
+        run(
+            "PUT",
+            gateway,
+            {"location": LOCATION, "properties": _gateway(f"{self.targets.network}/subnets/GatewaySubnet", public)},
+        )
+        address = {"gatewayIpAddress": "203.0.113.10", "localNetworkAddressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}
+        run("PUT", local, {"location": LOCATION, "properties": address})
+        connection = {
+            "connectionType": "IPsec",
+            "virtualNetworkGateway1": {"id": gateway},
+            "localNetworkGateway2": {"id": local},
+            "sharedKey": self.clock.random_bytes(16).hex(),
+        }
+        run("PUT", f"{network}/connections/site", {"location": LOCATION, "properties": connection})
+        self.clock.wait(120)  # agents in Azure report within a heartbeat or two once there is a way
+
+    def add_process_server_in_azure(self) -> None:
+        """RPR-002: a temporary process server in the machines' network; ends when the service knows it."""
+        self.azure.start_process_server()
+        self.operator.until("the process server in Azure", lambda: len(self._process_servers()) > 1, seconds=1800)
+
+    def set_disk_uuid(self, machine: str, value: str | None) -> None:
+        """Set or remove disk.EnableUUID; the machine is off meanwhile, as the setting needs it (RPR-007)."""
+        self.vsphere.reconfigure_off(machine, {"disk.EnableUUID": value})
+        self.clock.wait(180)  # the machine's program has started again and reported
+
+    # asking ----------------------------------------------------------------------------------------------------------
+
+    def _process_servers(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.vault.find_site()["properties"]["customDetails"]["processServers"]
+        return found
+
+    def process_server_id(self) -> str:
+        """The built-in process server's id."""
+        return str(self._process_servers()[0]["id"])
+
+    def run_as(self, machine: str) -> str:
+        """The account that agents are installed with."""
+        return MACHINE_ACCOUNT
+
+    def reason_of(self, refused: Refused) -> str:
+        """The harness's word for what the service said no with."""
+        return reason_of(refused.code) or refused.code
+
+    def parse_time(self, text: str) -> float:
+        """Azure's way of writing a time, as epoch seconds."""
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+    def bytes_on(self, destination: str, port: int) -> int:
+        """Bytes that have gone to a port of a host."""
+        return sum(flow.bytes_out for flow in self.network.flows() if (flow.destination, flow.port) == (destination, port))
+
+    # machines --------------------------------------------------------------------------------------------------------
+
+    def attach_witness(self, machine: str) -> Witness:
+        """Record the history of a machine from now on. Its disks must not have been written to before."""
+        software = self.machines.software[machine]
+        guest = self.machines.guest(machine)
+        assert guest is not None, f"{machine} does not run"
+        witness = Witness(_first_contents(software.plan))
+        for unit, (disk, first) in enumerate(zip(guest.disks(), witness.first.values(), strict=True)):
+            if sha256(disk) != sha256(first()):
+                witness.first[unit] = _kept(disk, self.folder / "witness" / f"{machine}-{unit}")
+        software.witness = witness
+        guest.attach_filter(witness)
+        return witness
+
+    def records_written(self, machine: str) -> int:
+        """How many records the machine's workload has written in all, on both sides."""
+        guest = self.machines.guest(machine)
+        workload = guest.service("workload") if guest else None
+        return workload.count if workload else 0
+
+    def read_workload(self, disk: Any) -> tuple[int, bool]:
+        """Records on a disk, and whether they are an unbroken prefix."""
+        found = read_workload(disk)
+        return found.count, found.unbroken
+
+    def disk_name(self, machine: str, unit: int) -> str:
+        return f"disk {unit}"
+
+    def onprem_disks(self, machine: str) -> dict[int, Any]:
+        return self.site.disks(machine)
+
+    def onprem_running(self, machine: str) -> bool:
+        return (machine, ONPREM_SIDE) in self.machines.running
+
+    def azure_disks(self, machine: str) -> dict[int, Any]:
+        """The disks of a virtual machine in Azure, whether it runs or not."""
+        record = self.azure.records.get(machine)
+        if record is None:
+            raise LookupError(f"there is no virtual machine {machine} in Azure")
+        return self.azure.devices(record)
+
+    def azure_running(self, machine: str) -> bool:
+        return (machine, AZURE_SIDE) in self.machines.running
+
+    def azure_starts(self, since: float) -> dict[str, float]:
+        """When machines started in Azure, at or after `since`."""
+        return {machine: when for machine, when in self.azure.starts.items() if when >= since}
+
+    def azure_virtual_machines(self) -> list[str]:
+        """Names of all virtual machines, as Resource Manager lists them."""
+        found = self.operator.list(f"{GROUP}/providers/Microsoft.Compute/virtualMachines")
+        return [str(machine["name"]) for machine in found]
+
+    def azure_vm_exists(self, machine: str) -> bool:
+        return machine in self.azure_virtual_machines()
+
+    def boot_hashes(self, side: str, machine: str) -> dict[int, str]:
+        """SHA-256 of every disk as the machine found it when it last started on a side."""
+        return self.machines.software[machine].boots.get(side, {})
+
+    def check_with_qemu(self, machine: str) -> str:
+        """`qemu-img compare` of the failed-over VHD and the source of disk 0, where it is installed. Text to append."""
+        tool = shutil.which("qemu-img")
+        if tool is None:
+            return ""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            vhd, raw = Path(folder, "failed-over.vhd"), Path(folder, "source.raw")
+            _export(self.azure_disks(machine)[0], vhd, footer=True)
+            _export(self.onprem_disks(machine)[0], raw, footer=False)
+            command = [tool, "compare", "-f", "vpc", "-F", "raw", str(vhd), str(raw)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own files
+        if done.returncode != 0:
+            raise NotInTime(
+                f"qemu-img does not find the failed-over VHD of {machine} equal: {(done.stdout + done.stderr).strip()}"
+            )
+        return "; qemu-img agrees"
+
+
+SUBNETS = (("default", "10.1.1.0/24"), ("GatewaySubnet", "10.1.255.0/27"))
+
+
+def _gateway(subnet: str, public: str) -> dict[str, Any]:
+    configuration = {"subnet": {"id": subnet}, "publicIPAddress": {"id": public}, "privateIPAllocationMethod": "Dynamic"}
+    return {
+        "gatewayType": "Vpn",
+        "vpnType": "RouteBased",
+        "sku": {"name": "VpnGw1", "tier": "VpnGw1"},
+        "ipConfigurations": [{"name": "default", "properties": configuration}],
+    }
+
+
+def _first_contents(plan: MachinePlan) -> dict[int, Callable[[], Any]]:
+    """What the disks of a machine held when it was made."""
+    first: dict[int, Callable[[], Any]] = {}
+    for unit, size in enumerate(plan.disks):
+        if unit == 0 and plan.source is not None:
+            first[unit] = lambda path=str(plan.source), size=size: FileDisk(path, size)
+        else:
+            first[unit] = lambda size=size: ZeroDisk(size)
+    return first
+
+
+def _kept(disk: Any, path: Path) -> Callable[[], Any]:
+    """A copy of a disk as it is now, for a witness that comes after the first writes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _export(disk, path, footer=False)
+    return lambda: FileDisk(str(path), disk.size)
+
+
+def _export(disk: Any, path: Path, *, footer: bool) -> None:
+    chunk = 4 << 20
+    with path.open("wb") as writing:
+        for offset in range(0, disk.size, chunk):
+            data = disk.read(offset, min(chunk, disk.size - offset))
+            if data.count(0) == len(data):
+                writing.seek(len(data), 1)
+            else:
+                writing.write(data)
+        writing.truncate(disk.size)
+        if footer:
+            writing.seek(disk.size)
+            writing.write(disk.footer())
+
+
+def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
+    sockets = plan.way == "embedded"
+    clock = Clock(seed=plan.seed, flow=1.0 if sockets else 0.0)
+    places = build(clock, sockets=sockets, folder=folder)
+    stack.callback(_close_network, places)
+    stack.callback(clock.stop)
+    storage = Storage(MemoryStorage(clock))
+
+    def lost(message: str) -> None:
+        clock.fail(TroubleError(message))
+
+    if sockets:
+        storage = Storage(stack.enter_context(azurite(folder / "azurite", places.host("storage"), clock, lost)))
+    machines = Machines(clock, folder / "machines", plan.rules, hash_at_boot=plan.hash_at_boot)
+    passphrase, secret = clock.random_bytes(12).hex(), clock.random_bytes(20).hex()
+    azure = AzureSide(clock, places, machines, storage, folder, plan.rules, passphrase, secret)
+    site = Site(clock, places, machines, folder / "site", plan.rules, storage.open_store, passphrase)
+    stack.callback(site.vcenter.close)
+    host = places.host("operator")
+    operator = Operator(
+        host, Credentials(TENANT, CLIENT, secret), management=f"https://management.{DOMAIN}", login=f"https://login.{DOMAIN}"
+    )
+    stack.callback(operator.close)
+    targets = Targets(
+        group=GROUP,
+        network=f"{GROUP}/providers/Microsoft.Network/virtualNetworks/recovery",
+        subnet="default",
+        storage=f"{GROUP}/providers/Microsoft.Storage/storageAccounts/drillreplica",
+        cache=f"{GROUP}/providers/Microsoft.Storage/storageAccounts/drillcache",
+    )
+    vault = Vault(operator, GROUP, "drillvault", LOCATION)
+    for machine in plan.machines:
+        site.add_machine(machine)
+    clock.start()
+    return Estate(plan, folder, clock, places, machines, site, azure, operator, vault, VSphereOperator(host, clock), targets)
+
+
+def _close_network(places: Places) -> None:
+    transport = places.network.transport
+    if isinstance(transport, Sockets):
+        transport.close()
+    for host in places.network.hosts():
+        host.close()
+
+
+__all__ = ["MASTER_TARGET", "Estate", "EstatePlan", "MachinePlan"]

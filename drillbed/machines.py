@@ -1,0 +1,155 @@
+"""The machines of an estate: what they are, and the programs that are installed on them, on whichever side they run.
+
+A machine's software is part of its disks: what was installed on premises is there in Azure too, and comes home again. The bytes
+of programs are not emulated, so this keeps for each machine what is installed and the folder of its agent's state.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drillbed.witness import Witness, sha256
+from emulators.clock import Clock
+from emulators.guest.install_door import DOOR_PORTS, InstallDoor
+from emulators.guest.machine import GuestMachine
+from emulators.guest.workload import Workload
+from emulators.network import Host
+from reference_impl.mobility_agent import Agent
+from reference_impl.rules import Rules
+
+#: The account a configuration server installs agents with.
+INSTALLER = ("installer", "push-this-agent-1")
+AGENT_VERSION = "9.13.4860.1"
+
+ONPREM_SIDE, AZURE_SIDE = "onprem", "azure"
+
+
+@dataclass(frozen=True, slots=True)
+class MachinePlan:
+    """A machine to make: sizes of its disks in bytes (disk 0 is the system disk), and what writes to disk 1, if there is one.
+
+    `source` is a raw file whose bytes disk 0 has. `rate` is workload records per emulated second.
+    """
+
+    name: str
+    os_type: str
+    disks: Sequence[int]
+    source: Path | None = None
+    rate: float = 0.2
+    workload: bool = True
+
+
+@dataclass(slots=True)
+class Software:
+    """What is installed on one machine: the agent with its settings once it was pushed, and its runs on either side."""
+
+    plan: MachinePlan
+    machine_id: str
+    folder: Path
+    agent_settings: dict[str, Any] | None = None
+    witness: Witness | None = None
+    #: SHA-256 of every disk at the last start on each side, when the estate was asked to take them.
+    boots: dict[str, dict[int, str]] = field(default_factory=dict)
+    #: The agent's state folder lives on the disks: it changes when the machine comes up on those of the other side.
+    seat: tuple[int, str] = (0, "")
+
+
+class Machines:
+    """Boots guests and puts their software on them. Both sides of an estate use it."""
+
+    def __init__(self, clock: Clock, folder: Path, rules: Rules, *, hash_at_boot: bool):
+        self.clock, self.rules = clock, rules
+        self._folder, self._hash_at_boot = folder, hash_at_boot
+        self.software: dict[str, Software] = {}
+        self.running: dict[tuple[str, str], GuestMachine] = {}
+
+    def add(self, plan: MachinePlan, machine_id: str) -> None:
+        self.software[plan.name] = Software(plan, machine_id, self._folder / plan.name)
+
+    def boot(self, name: str, side: str, host: Host, disks: Mapping[int, tuple[Any, str]], *, owner: str = "") -> GuestMachine:
+        """Start a machine on its disks (unit -> device and serial). `owner`: whose copy it is, for a test."""
+        found = self.software[owner or name]
+        if self._hash_at_boot and not owner:
+            found.boots[side] = {unit: sha256(device) for unit, (device, _) in disks.items()}
+        guest = GuestMachine(self.clock, found.machine_id, name, found.plan.os_type)
+        for unit, (device, serial) in sorted(disks.items()):
+            guest.add_disk(unit, device, serial)
+        if not owner:
+            self._put_software_on(found, guest, side, host)
+        if found.plan.workload and len(disks) > 1:
+            scope = self.clock.scope(f"workload on {name} ({side})")
+            guest.install("workload", lambda: Workload(scope, guest, [1], rate=found.plan.rate, interval=5.0), application=True)
+        self.running[name, side] = guest
+        guest.power_on()
+        return guest
+
+    def ended(self, name: str, side: str) -> None:
+        self.running.pop((name, side), None)
+
+    def guest(self, name: str) -> GuestMachine | None:
+        """The machine, wherever it runs now."""
+        return self.running.get((name, ONPREM_SIDE)) or self.running.get((name, AZURE_SIDE))
+
+    def _put_software_on(self, found: Software, guest: GuestMachine, side: str, host: Host) -> None:
+        if found.witness is not None:
+            guest.install("witness", lambda: _Watching(guest, found.witness))
+        if side == ONPREM_SIDE:
+            door = InstallDoor(*INSTALLER, self._installer(found, guest, host), _uninstaller(found, guest))
+            host.listen(DOOR_PORTS[found.plan.os_type], door)
+        if found.agent_settings is not None:
+            guest.install("mobility-agent", self._agent(found, guest, side, host))
+
+    def _installer(self, found: Software, guest: GuestMachine, host: Host) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+        def install(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+            found.agent_settings = dict(settings)
+            guest.install("mobility-agent", self._agent(found, guest, ONPREM_SIDE, host))
+            return {"version": AGENT_VERSION}
+
+        return install
+
+    def _agent(self, found: Software, guest: GuestMachine, side: str, host: Host) -> Callable[[], Agent]:
+        settings = found.agent_settings or {}
+        if found.seat[1] != side:
+            found.seat = (found.seat[0] + 1, side)
+        folder = found.folder / f"agent-{found.seat[0]}-{side}"
+
+        def make() -> Agent:
+            return Agent(
+                host,
+                guest,
+                self.clock.scope(f"agent on {found.plan.name} ({side})"),
+                folder,
+                configuration_server_url=settings["configurationServer"],
+                passphrase=settings["passphrase"],
+                side=side,
+                version=AGENT_VERSION,
+                rules=self.rules,
+            )
+
+        return make
+
+
+def _uninstaller(found: Software, guest: GuestMachine) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    def uninstall(_settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        found.agent_settings = None
+        guest.uninstall("mobility-agent")
+        return {}
+
+    return uninstall
+
+
+@dataclass(slots=True)
+class _Watching:
+    """The witness as a program of the guest: in the write path from boot to the end."""
+
+    guest: GuestMachine
+    witness: Any
+
+    def start(self) -> None:
+        self.guest.attach_filter(self.witness)
+
+    def stop(self) -> None:
+        """Writes end before it does."""
+
+    kill = stop

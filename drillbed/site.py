@@ -1,0 +1,184 @@
+"""The on-premises site: a vCenter whose machines are guests with software, and the product's components beside it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drillbed.machines import AGENT_VERSION, INSTALLER, ONPREM_SIDE, MachinePlan, Machines
+from drillbed.places import DOMAIN, Places
+from emulators.clock import Clock
+from emulators.guest.machine import GuestMachine
+from emulators.network import ONPREM, Host
+from emulators.vcenter import DiskSpec, VCenter
+from reference_impl.configuration_server import ConfigurationServer
+from reference_impl.master_target import MasterTarget
+from reference_impl.outside import OpenStore
+from reference_impl.process_server import ProcessServer
+from reference_impl.rules import Rules
+
+MIB = 1 << 20
+
+#: Accounts of the vCenter (name -> password, role) and the one the configuration server uses.
+ADMINISTRATOR = ("administrator@vsphere.local", "drillbed-VC-1")
+REPLICATION = ("replication@vsphere.local", "drillbed-VC-2")
+
+MASTER_TARGET = "master-target"
+
+#: Disk space on the master target that keeps what came until a recovery point is complete (RPR-014).
+RETENTION_VOLUMES = (
+    {"volumeName": "R:", "capacityInBytes": 64 << 30, "freeSpaceInBytes": 64 << 30, "thresholdPercentage": 5},
+)
+
+#: Ids of the accounts in the configuration server: for the vCenter, and for push installations.
+VCENTER_ACCOUNT, MACHINE_ACCOUNT = "1", "2"
+
+
+@dataclass(slots=True)
+class Site:
+    """One datacentre. The vCenter's guest hooks are this object's `power_on`, `shut_down`, `power_off` and `disks_changed`."""
+
+    clock: Clock
+    places: Places
+    machines: Machines
+    folder: Path
+    rules: Rules
+    open_store: OpenStore
+    passphrase: str
+    vcenter: VCenter = field(init=False)
+    hosts: dict[str, Host] = field(default_factory=dict)
+    configuration_server: ConfigurationServer | None = None
+    process_server: ProcessServer | None = None
+    master_target: MasterTarget | None = None
+
+    def __post_init__(self) -> None:
+        users = {ADMINISTRATOR[0]: (ADMINISTRATOR[1], "Admin"), REPLICATION[0]: (REPLICATION[1], "Admin")}
+        self.vcenter = VCenter(self.clock, self.folder / "vcenter", users=users, guests=self)
+        self.places.host("vcenter").listen(443, self.vcenter.wsgi)
+
+    # machines --------------------------------------------------------------------------------------------------------
+
+    def add_machine(self, plan: MachinePlan) -> None:
+        """Put a machine into the vCenter and switch it on."""
+        self.hosts[plan.name] = self.places.machine(plan.name, ONPREM)
+        disks = [DiskSpec(size, plan.source if unit == 0 else None) for unit, size in enumerate(plan.disks)]
+        vm = self._create(plan.name, plan.os_type, disks, {})
+        self.machines.add(plan, vm.bios_uuid)
+        self.vcenter.power_on(vm)
+
+    def add_master_target(self) -> str:
+        """The machine of the three built-in roles (TOP-003), Windows (TOP-006). Its master target writes disks of others.
+
+        Returns its BIOS UUID.
+        """
+        self.hosts[MASTER_TARGET] = self.places.host(MASTER_TARGET)
+        vm = self._create(MASTER_TARGET, "WINDOWS", [DiskSpec(64 * MIB, None)], {"disk.EnableUUID": "TRUE"})
+        self.machines.add(MachinePlan(MASTER_TARGET, "WINDOWS", [64 * MIB], workload=False), vm.bios_uuid)
+        self.vcenter.power_on(vm)
+        return str(vm.bios_uuid)
+
+    def _create(self, name: str, os_type: str, disks: list[DiskSpec], extra: dict[str, str]) -> Any:
+        guest_id = "windows9Server64Guest" if os_type == "WINDOWS" else "debian9_64Guest"
+        return self.vcenter.add_vm(name, guest_id=guest_id, cpus=2, memory_mb=2048, disks=disks, extra_config=extra)
+
+    def disks(self, name: str) -> dict[int, Any]:
+        """The disks of a machine as the datastore has them, by unit."""
+        vm = self.vcenter.find_vm(name)
+        return {disk.unit: disk for disk in self.vcenter.open_disks(vm)}
+
+    # what the vCenter calls ------------------------------------------------------------------------------------------
+
+    def power_on(self, vm: Any) -> None:
+        name = str(vm.name)
+        host = self.hosts.get(name)
+        if host is None or name not in self.machines.software:
+            return
+        disks = {unit: (disk, disk.uuid) for unit, disk in self.disks(name).items()}
+        guest = self.machines.boot(name, ONPREM_SIDE, host, disks)
+        guest.show_serials = str(vm.extra_config_value("disk.EnableUUID") or "").upper() == "TRUE"
+        if name == MASTER_TARGET:
+            guest.install("master-target", lambda: self._master_target(guest, host))
+        self.vcenter.report_guest(vm, running=True, hostname=name, addresses=[host.address])
+
+    def shut_down(self, vm: Any) -> None:
+        guest = self.machines.running.get((str(vm.name), ONPREM_SIDE))
+        if guest is not None:
+            guest.shut_down()
+        self._went_off(vm)
+
+    def power_off(self, vm: Any) -> None:
+        guest = self.machines.running.get((str(vm.name), ONPREM_SIDE))
+        if guest is not None:
+            guest.power_off()
+        self._went_off(vm)
+
+    def disks_changed(self, vm: Any) -> None:
+        name = str(vm.name)
+        guest = self.machines.running.get((name, ONPREM_SIDE))
+        if guest is None:
+            return
+        now = self.disks(name)
+        for disk in guest.disks():
+            if disk.unit not in now or now[disk.unit].uuid != disk.identity:
+                guest.remove_disk(disk.unit)
+        present = {disk.unit for disk in guest.disks()}
+        for unit, disk in now.items():
+            if unit not in present:
+                guest.add_disk(unit, disk, disk.uuid)
+
+    def _went_off(self, vm: Any) -> None:
+        name = str(vm.name)
+        self.machines.ended(name, ONPREM_SIDE)
+        host = self.hosts.get(name)
+        if host is not None:
+            host.close()
+        self.vcenter.report_guest(vm, running=False, hostname="", addresses=[])
+
+    # the product's components ----------------------------------------------------------------------------------------
+
+    def install_product(self, registration_key: str) -> None:
+        """Configuration server, process server and master target start; the first registers with the vault."""
+        host = self.places.host("configuration-server")
+        machine_id = self.add_master_target()
+        self.configuration_server = ConfigurationServer(
+            host,
+            self.clock.scope("configuration-server"),
+            self.folder / "configuration-server",
+            service_url=f"https://site-recovery.{DOMAIN}",
+            registration_key=registration_key,
+            passphrase=self.passphrase,
+            name="configuration-server",
+            version=AGENT_VERSION,
+            run_as_accounts={VCENTER_ACCOUNT: ("vcenter", *REPLICATION), MACHINE_ACCOUNT: ("machines", *INSTALLER)},
+            machine_id=machine_id,
+            rules=self.rules,
+            url=f"https://configuration-server.{DOMAIN}",
+        )
+        self.configuration_server.start()
+        host = self.places.host("process-server")
+        self.process_server = ProcessServer(
+            host,
+            self.clock.scope(host.name),
+            self.folder / host.name,
+            configuration_server_url=f"https://configuration-server.{DOMAIN}",
+            passphrase=self.passphrase,
+            machine_id=machine_id,
+            name=host.name,
+            zone="onprem",
+            open_store=self.open_store,
+            rules=self.rules,
+        )
+        self.process_server.start()
+
+    def _master_target(self, guest: GuestMachine, host: Host) -> MasterTarget:
+        return MasterTarget(
+            host,
+            guest,
+            self.clock.scope(MASTER_TARGET),
+            self.folder / MASTER_TARGET,
+            configuration_server_url=f"https://configuration-server.{DOMAIN}",
+            passphrase=self.passphrase,
+            name=MASTER_TARGET,
+            os_type=guest.os_type,
+            retention_volumes=RETENTION_VOLUMES,
+            rules=self.rules,
+        )

@@ -1,0 +1,92 @@
+"""The storage service of an estate: accounts that Azure makes, kept in memory or by Azurite, and stores opened on them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from emulators.blob_storage.azurite import Azurite, AzuriteStorage
+from emulators.blob_storage.node import find_node, find_package
+from emulators.clock import Clock
+from emulators.http.sockets import Sockets
+from emulators.network import Host
+from reference_impl.outside import BlobStore
+
+
+class Backend(Protocol):
+    """`MemoryStorage` or the Azurite service."""
+
+    def create_account(self, name: str, key1: str, key2: str) -> None: ...
+    def set_keys(self, name: str, key1: str, key2: str) -> None: ...
+    def delete_account(self, name: str) -> None: ...
+    def blob_endpoint(self, name: str) -> str: ...
+    def queue_endpoint(self, name: str) -> str: ...
+    def open_store(self, host: Host, store: Mapping[str, str]) -> Any: ...
+
+
+@dataclass(slots=True)
+class Storage:
+    """What Azure's storage provider calls, and what the platform itself opens without being told a key."""
+
+    backend: Backend
+    _keys: dict[str, str] = field(default_factory=dict)
+
+    def create_account(self, name: str, key1: str, key2: str) -> None:
+        self.backend.create_account(name, key1, key2)
+        self._keys[name] = key1
+
+    def set_keys(self, name: str, key1: str, key2: str) -> None:
+        self.backend.set_keys(name, key1, key2)
+        self._keys[name] = key1
+
+    def delete_account(self, name: str) -> None:
+        self._keys.pop(name, None)
+        self.backend.delete_account(name)
+
+    def blob_endpoint(self, name: str) -> str:
+        return self.backend.blob_endpoint(name)
+
+    def queue_endpoint(self, name: str) -> str:
+        return self.backend.queue_endpoint(name)
+
+    def open_store(self, host: Host, store: Mapping[str, str]) -> BlobStore:
+        """The store that a `{store}` of the component protocol names, as seen from `host`."""
+        opened: BlobStore = self.backend.open_store(host, store)
+        return opened
+
+    def open(self, host: Host, account: str) -> BlobStore:
+        """An account of the estate as the platform itself uses it. Raises `KeyError` when there is no such account."""
+        endpoints = {"blobEndpoint": self.blob_endpoint(account), "queueEndpoint": self.queue_endpoint(account)}
+        return self.open_store(host, {"account": account, "key": self._keys[account], **endpoints})
+
+
+@contextmanager
+def azurite(folder: Path, host: Host, clock: Clock, on_death: Callable[[str], None]) -> Iterator[AzuriteStorage]:
+    """Azurite as a child process behind `host`:443, with a certificate of the estate. Raises `AzuriteError`."""
+    transport = host.network.transport
+    assert isinstance(transport, Sockets), "Azurite needs sockets"
+    certificate, key = transport.authorities.leaf(
+        host.authority, host.name, [*host.network.names_of(host), "localhost", "127.0.0.1"]
+    )
+    process = Azurite(
+        folder,
+        address=host.address,
+        certificate=certificate,
+        key=key,
+        authority=transport.authorities.bundle(),
+        node=find_node(),
+        package=find_package(),
+        secret=clock.random_bytes(24).hex(),
+        on_death=on_death,
+    )
+    try:
+        process.start()
+        transport.external(host, process.port, (process.address, process.actual))
+        storage = AzuriteStorage(process, clock)
+        try:
+            yield storage
+        finally:
+            storage.close()
+    finally:
+        process.stop()
