@@ -30,9 +30,19 @@ from emulators.azure.site_recovery.vcenters import VCenters
 __all__ = ["REASONS", "Observer", "Rules", "SiteRecovery", "reason_of"]
 
 _PROVIDERS: tuple[Callable[[Service], object], ...] = (
-    Fabrics, Containers, Providers, ProtectableItems, VCenters, Policies, Mappings, ProtectedItems, RecoveryPoints, RecoveryPlans, Jobs,
+    Fabrics,
+    Containers,
+    Providers,
+    ProtectableItems,
+    VCenters,
+    Policies,
+    Mappings,
+    ProtectedItems,
+    RecoveryPoints,
+    RecoveryPlans,
+    Jobs,
     VaultInformation,
-)  # fmt: skip
+)
 
 #: How often health is looked at besides each heartbeat, in emulated seconds.
 HEALTH_SECONDS = 60.0
@@ -41,8 +51,8 @@ HEALTH_SECONDS = 60.0
 class SiteRecovery:
     """All of Site Recovery in one estate. `components` is the WSGI application for host `site-recovery`, port 443.
 
-    `observer(time, kind, subject, particulars)` is told of every change, in order: the estate's event log. It is called under `arm.lock`
-    and must only take note. Kind `azure-vm` comes before a machine is made in Azure and says whose disks it gets.
+    `observer(time, kind, subject, particulars)` is told of every change, in order: the estate's event log. It is called under
+    `arm.lock` and must only take note. Kind `azure-vm` comes before a machine is made in Azure and says whose disks it gets.
     """
 
     def __init__(

@@ -23,8 +23,17 @@ _PATH = re.compile(
 )
 _ROLES = ("configuration-server", "replica-worker")
 _STATES = ("running", "succeeded", "failed")
-_PHRASES = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-            409: "Conflict", 413: "Content Too Large", 500: "Internal Server Error"}  # fmt: skip
+_PHRASES = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    413: "Content Too Large",
+    500: "Internal Server Error",
+}
 
 
 class Components:
@@ -65,8 +74,10 @@ class Components:
             if match["what"] in ("inventory", "recovery-points"):
                 self._only(component, {"inventory": "configuration-server", "recovery-points": "replica-worker"}[match["what"]])
             reports = {
-                "heartbeat": replication.heartbeat, "inventory": replication.inventory, "recovery-points": replication.recovery_points,
-            }  # fmt: skip
+                "heartbeat": replication.heartbeat,
+                "inventory": replication.inventory,
+                "recovery-points": replication.recovery_points,
+            }
             reports[match["what"]](self._service, component, body)
             return {}
 

@@ -18,7 +18,8 @@ from emulators.azure.site_recovery.wire import FORWARD, Json, last_segment, same
 #: Azure's rule for the name of a virtual machine (CFG-006).
 _NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")
 
-_SIZES = ((2, "Standard_F2s_v2"), (4, "Standard_F4s_v2"), (8, "Standard_F8s_v2"), (16, "Standard_F16s_v2"))
+#: What the service picks where no size is named: (cores, data disks, size), the first that holds the machine.
+_SIZES = ((2, 4, "Standard_F2s_v2"), (4, 8, "Standard_F4s_v2"), (8, 16, "Standard_D8s_v3"))
 
 
 def enable(service: Service, call: Call, fabric: Fabric, result: Callable[[Item], Json]) -> Answer:
@@ -41,10 +42,16 @@ def enable(service: Service, call: Call, fabric: Fabric, result: Callable[[Item]
     fabric.items[name.lower()] = item
     service.observe("item-state", item.id, before="", state=item.state, machine=item.machine_id)
     return service.start(
-        call, vault, "EnableDr", (item.machine_id, item.friendly), lambda job: _work(service, vault, fabric, item, job),
-        details={"affectedObjectDetails": affected_details(service, item)}, resource=item.id, occupies=[item],
+        call,
+        vault,
+        "EnableDr",
+        (item.machine_id, item.friendly),
+        lambda job: _work(service, vault, fabric, item, job),
+        details={"affectedObjectDetails": affected_details(service, item)},
+        resource=item.id,
+        occupies=[item],
         result=lambda: Answer(200, result(item)),
-    )  # fmt: skip
+    )
 
 
 def _policy(service: Service, call: Call, vault: Vault, fabric: Fabric, body: Json) -> Policy:
@@ -100,8 +107,8 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
     vm_name = str(read(given, "targetAzureVmName", str, machine.get("name")))
     if not _NAME.match(vm_name):
         raise Failure("name-invalid", f"'{vm_name}' is not a valid name of an Azure virtual machine.")
-    cores = int(machine.get("cpuCount") or 1)
-    size = next((size for most, size in _SIZES if cores <= most), _SIZES[-1][1])
+    cores, data = int(machine.get("cpuCount") or 1), len(machine["disks"]) - 1
+    size = next((size for most, disks, size in _SIZES if cores <= most and data <= disks), _SIZES[-1][2])
     return {
         "processServerId": read(given, "processServerId", str, ""),
         "masterTargetId": read(given, "masterTargetId", str),
@@ -140,20 +147,35 @@ def _item(
     ]
     disks = [
         {
-            **disk, "isOsDisk": bool(disk.get("isOsDisk")),
+            **disk,
+            "isOsDisk": bool(disk.get("isOsDisk")),
             "blob": f"asrseeddisk-{_letters(friendly, 10)}-{_letters(str(disk.get('name', 'disk')), 8)}-{service.clock.uuid()}",
         }
         for disk in sorted(included, key=lambda disk: (not disk.get("isOsDisk"), int(disk.get("unit") or 0)))
-    ]  # fmt: skip
+    ]
     wanted = str(read(given, "multiVmGroupName", str, "") or "")
     group = stable_guid(fabric.id, "group", wanted) if wanted else service.clock.uuid()  # MVM-001, MVM-005
     return Item(
-        vault=vault.id, fabric=fabric.name, container_id=fabric.container_id, name=name, machine_id=machine["machineId"],
-        friendly=friendly, state="enabling", policy=policy_path(vault, policy), generation=1, disks=disks,
-        nics=list(machine.get("nics") or []), os_type=str(machine.get("osType") or "WINDOWS").upper(), settings=settings,
-        group_id=group, group_name=wanted or group, correlation=service.clock.uuid(), protectable=machine,
-        forward_policy=policy_path(vault, policy), enabled=service.now(),
-    )  # fmt: skip
+        vault=vault.id,
+        fabric=fabric.name,
+        container_id=fabric.container_id,
+        name=name,
+        machine_id=machine["machineId"],
+        friendly=friendly,
+        state="enabling",
+        policy=policy_path(vault, policy),
+        generation=1,
+        disks=disks,
+        nics=list(machine.get("nics") or []),
+        os_type=str(machine.get("osType") or "WINDOWS").upper(),
+        settings=settings,
+        group_id=group,
+        group_name=wanted or group,
+        correlation=service.clock.uuid(),
+        protectable=machine,
+        forward_policy=policy_path(vault, policy),
+        enabled=service.now(),
+    )
 
 
 def _work(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Job) -> Work:
@@ -192,17 +214,29 @@ def replicate(service: Service, vault: Vault, fabric: Fabric, item: Item, job: J
     target = {**service.azure.store(settings["targetAccountId"]), "container": "asr-replicas"}
     disks = [{"diskId": disk["diskId"], "sizeBytes": disk["sizeBytes"], "blob": disk["blob"]} for disk in item.disks]
     wish = {
-        "machineId": item.machine_id, "generation": item.generation, "disks": disks, "cache": cache, "target": target, "dataKey": key,
-        "policy": policy, "keepReplica": keep,
-    }  # fmt: skip
+        "machineId": item.machine_id,
+        "generation": item.generation,
+        "disks": disks,
+        "cache": cache,
+        "target": target,
+        "dataKey": key,
+        "policy": policy,
+        "keepReplica": keep,
+    }
     yield from service.ask(service.replica_worker(vault), "replicate", wish, job=job)
     settings["protect"] = {
-        "machineId": item.machine_id, "generation": item.generation, "direction": "forward",
-        "processServerId": settings["processServerId"], "runAsAccountId": settings["runAsAccountId"], "policy": policy,
+        "machineId": item.machine_id,
+        "generation": item.generation,
+        "direction": "forward",
+        "processServerId": settings["processServerId"],
+        "runAsAccountId": settings["runAsAccountId"],
+        "policy": policy,
         "group": group_of(fabric, item),
         "disks": [{"diskId": disk["diskId"], "unit": disk.get("unit", 0), "sizeBytes": disk["sizeBytes"]} for disk in item.disks],
-        "cache": cache, "dataKey": key, "install": install,
-    }  # fmt: skip
+        "cache": cache,
+        "dataKey": key,
+        "install": install,
+    }
     output = yield from service.ask(service.server(fabric), "protect", settings["protect"], job=job)
     item.machine = {**item.machine, "agentVersion": output.get("agentVersion"), "agentId": output.get("agentId")}
 

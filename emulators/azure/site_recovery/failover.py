@@ -1,4 +1,4 @@
-"""Failover to Azure in phases, each a task of the job: for one item all in a row, for a recovery plan with all machines in step (PLAN-005)."""
+"""Failover to Azure in phases, each a task of the job: one item runs them in a row, a plan all machines in step (PLAN-005)."""
 
 from dataclasses import dataclass
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from emulators.azure.site_recovery.records import Fabric, Item, Vault
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.wire import FORWARD, Json, parse_time
 from emulators.azure.site_recovery.states import STATES
+from emulators.azure.site_recovery.wire import FORWARD, Json, parse_time
 from emulators.clock import iso
 
 
@@ -26,7 +26,11 @@ class HealthKind:
 
 HEALTH: dict[str, HealthKind] = {
     "agent-silent": HealthKind(
-        "78174", "Critical", "No heartbeat from the Mobility Service.", "The machine or its agent is off, or 443 is blocked.", "Check both."
+        "78174",
+        "Critical",
+        "No heartbeat from the Mobility Service.",
+        "The machine or its agent is off, or 443 is blocked.",
+        "Check both.",
     ),
     "process-server-unreachable": HealthKind(
         "806", "Critical", "No heartbeat from the process server.", "It is off, or 9443 is blocked.", "Check the process server."
@@ -35,38 +39,71 @@ HEALTH: dict[str, HealthKind] = {
         "78022", "Critical", "No heartbeat from the master target.", "It is off, or 443 is blocked.", "Check the master target."
     ),
     "group-unreachable": HealthKind(
-        "ReplicationGroupUnreachable", "Warning", "A member of the replication group does not answer.", "Port 20004 is blocked.",
+        "ReplicationGroupUnreachable",
+        "Warning",
+        "A member of the replication group does not answer.",
+        "Port 20004 is blocked.",
         "Open port 20004 between the members; shared recovery points resume by themselves.",
     ),
     "cache-full": HealthKind(
-        "78188", "Warning", "The cache of the process server is full.", "More data change than can be uploaded.", "Wait, or scale out."
+        "78188",
+        "Warning",
+        "The cache of the process server is full.",
+        "More data change than can be uploaded.",
+        "Wait, or scale out.",
     ),
     "upload-blocked": HealthKind(
-        "UploadBlocked", "Warning", "Data cannot be uploaded to the cache storage account.", "443 to the account is blocked.",
+        "UploadBlocked",
+        "Warning",
+        "Data cannot be uploaded to the cache storage account.",
+        "443 to the account is blocked.",
         "Check the connection to Azure.",
     ),
     "configuration-server-silent": HealthKind(
-        "ConfigurationServerDisconnected", "Critical", "No heartbeat from the configuration server.", "It is off, or 443 is blocked.",
-        "Check the configuration server.", category="FabricInfrastructure",
+        "ConfigurationServerDisconnected",
+        "Critical",
+        "No heartbeat from the configuration server.",
+        "It is off, or 443 is blocked.",
+        "Check the configuration server.",
+        category="FabricInfrastructure",
     ),
     "rpo": HealthKind(
-        "78026", "Warning", "The recovery point objective is above its threshold.", "Data wait to be uploaded.", "Check the links."
+        "78026",
+        "Warning",
+        "The recovery point objective is above its threshold.",
+        "Data wait to be uploaded.",
+        "Check the links.",
     ),
     "no-crash-point": HealthKind(
-        "325091", "Critical", "No crash-consistent recovery point in the last 60 minutes.", "Replication or processing stands still.",
+        "325091",
+        "Critical",
+        "No crash-consistent recovery point in the last 60 minutes.",
+        "Replication or processing stands still.",
         "Check the machine and the process server.",
     ),
     "resync": HealthKind(
-        "324510", "Critical", "Resynchronization is required.", "Changes were lost, or a disk was resized.", "Resynchronize the machine."
+        "324510",
+        "Critical",
+        "Resynchronization is required.",
+        "Changes were lost, or a disk was resized.",
+        "Resynchronize the machine.",
     ),
     "enable-failed": HealthKind(
-        "310056", "Critical", "Protection couldn't be enabled.", "See the job.", "Disable replication, mend the cause, enable again."
+        "310056",
+        "Critical",
+        "Protection couldn't be enabled.",
+        "See the job.",
+        "Disable replication, mend the cause, enable again.",
     ),
     "no-test-failover": HealthKind(
-        "161011", "Warning", "No test failover was completed.", "None was run, or it was not cleaned up.", "Run a test failover.",
+        "161011",
+        "Warning",
+        "No test failover was completed.",
+        "None was run, or it was not cleaned up.",
+        "Run a test failover.",
         category="TestFailover",
     ),
-}  # fmt: skip
+}
 
 _WORST = {"Normal": 0, "Warning": 1, "Critical": 2}
 
@@ -95,7 +132,11 @@ def causes(service: Service, fabric: Fabric, item: Item) -> Iterator[str]:
         yield "resync"
     if item.state in ("replicating", "reverse-replicating"):
         return
-    rpo = current_rpo(item, now)
+    yield from _late(service, item, now)
+
+
+def _late(service: Service, item: Item, now: float) -> Iterator[str]:
+    rules, machine, rpo = service.rules, item.machine, current_rpo(item, now)
     if rpo is not None and rules.rpo_exceeded(rpo, 60.0 * threshold(service, item)):
         yield "rpo"
     newest = max((point.time for point in item.points.values()), default=0.0)
@@ -120,10 +161,19 @@ def evaluate(service: Service, vault: Vault, fabric: Fabric, item: Item) -> None
         item.health_name = level
         word = "OK" if level == "Normal" else level
         service.event(
-            vault, "VmMonitoringEvent", "VmHealth", "SRSVMHealthChanged", f"Replication health changed to {word}.", word, item.friendly,
-            item.correlation, fabric=fabric.id, provider=STATES[item.state].provider, site=fabric.friendly,
+            vault,
+            "VmMonitoringEvent",
+            "VmHealth",
+            "SRSVMHealthChanged",
+            f"Replication health changed to {word}.",
+            word,
+            item.friendly,
+            item.correlation,
+            fabric=fabric.id,
+            provider=STATES[item.state].provider,
+            site=fabric.friendly,
             errors=[error for error in item.health.values() if error["errorCategory"] != "TestFailover"],
-        )  # fmt: skip
+        )
         service.observe("health", item.id, level=level, causes=found)
 
 

@@ -53,8 +53,8 @@ def tasks_of(plan: Plan, kind: str, direction: str, applies: Callable[[Json, str
                 "RecoveryPlanPreflightChecksTask", "RecoveryPlanPreflightChecks", "Prerequisites check for the recovery plan"
             )
         ),
-        _group_task("RecoveryPlanShutdownTask", "All groups shutdown", "Shutdown", "RecoveryPlanShutdownGroupTaskDetails"),
-        _group_task("RecoveryPlanFailoverTask", "All groups failover", "Failover", "RecoveryPlanGroupTaskDetails"),
+        group_task("RecoveryPlanShutdownTask", "All groups shutdown", "Shutdown", "RecoveryPlanShutdownGroupTaskDetails"),
+        group_task("RecoveryPlanFailoverTask", "All groups failover", "Failover", "RecoveryPlanGroupTaskDetails"),
     ]
     number = 0
     for group in plan.groups:
@@ -66,7 +66,7 @@ def tasks_of(plan: Plan, kind: str, direction: str, applies: Callable[[Json, str
         after = [_action_task(action, f"{name}: post") for action in group["endGroupActions"] if applies(action, kind, direction)]
         position = {"Shutdown": 1, "Failover": 2}.get(group["groupType"])
         if position is None:
-            boot = _group_task(f"RecoveryPlanBootGroup{number}Task", f"{name}: start", "Boot", "RecoveryPlanGroupTaskDetails")
+            boot = group_task(f"RecoveryPlanBootGroup{number}Task", f"{name}: start", "Boot", "RecoveryPlanGroupTaskDetails")
             tasks += [*before, boot, *after]
         else:
             at = next(index for index, task in enumerate(tasks) if task.group and task.group["rpGroupType"] == group["groupType"])
@@ -74,7 +74,7 @@ def tasks_of(plan: Plan, kind: str, direction: str, applies: Callable[[Json, str
     return tasks
 
 
-def _group_task(task_id: str, name: str, kind: str, instance: str) -> JobTask:
+def group_task(task_id: str, name: str, kind: str, instance: str) -> JobTask:
     group = {"instanceType": instance, "name": name, "groupId": stable_guid("group", name), "rpGroupType": kind}
     return JobTask(TaskName(task_id, task_id, name), kind=instance, details=None, group=group)
 
@@ -148,7 +148,7 @@ def _boot(run: PlanRun, task: JobTask, forward: bool) -> Work:
 
 
 def _action(run: PlanRun, task: JobTask) -> Work:
-    """A manual action suspends the run until somebody resumes it (PLAN-008); others have nothing to run on here and are skipped."""
+    """A manual action suspends the run until somebody resumes it (PLAN-008); others have nothing to run on and are skipped."""
     if task.kind != "ManualActionTaskDetails" or not run.service.rules.manual_action_waits:
         task.state, task.description = "Other", "Skipped"
         return
@@ -310,11 +310,14 @@ def _show(run: PlanRun, task: JobTask, member: Member) -> None:
         "skippedReason": "AlreadyFailedOver" if member.skipped else None,
         "skippedReasonString": "The machine is already failed over." if member.skipped else None,
         "jobTask": {
-            "jobId": member.job.arm_id, "jobFriendlyName": SCENARIOS[member.job.scenario].friendly,
-            "targetObjectId": member.item.machine_id, "targetObjectName": member.item.friendly, "targetInstanceType": "ProtectionEntity",
+            "jobId": member.job.arm_id,
+            "jobFriendlyName": SCENARIOS[member.job.scenario].friendly,
+            "targetObjectId": member.item.machine_id,
+            "targetObjectName": member.item.friendly,
+            "targetInstanceType": "ProtectionEntity",
             "jobScenarioName": member.job.scenario,
         },
-    }  # fmt: skip
+    }
     name = TaskName(member.job.scenario, member.item.friendly, member.item.friendly)
     child = JobTask(name, kind="VirtualMachineTaskDetails", details=details)
     if member.skipped:
@@ -340,9 +343,12 @@ def _refresh(run: PlanRun, task: JobTask, members: Sequence[Member]) -> None:
 def member_job(service: Service, vault: Vault, item: Item, kind: str, activity: str, details: Json) -> Job:
     """The job of one machine in a plan's run; it is driven by the run."""
     job = service.new_job(
-        vault, kind, (item.machine_id, item.friendly), activity=activity,
+        vault,
+        kind,
+        (item.machine_id, item.friendly),
+        activity=activity,
         details={**details, "affectedObjectDetails": affected_details(service, item)},
-    )  # fmt: skip
+    )
     job.restartable = False
     job.start = service.now()
     job.proceed()

@@ -12,9 +12,12 @@ from emulators.clock import iso
 
 _ACTIONS = ("ManualActionDetails", "ScriptActionDetails", "AutomationRunbookActionDetails")
 _OPERATIONS = (
-    ("UnplannedFailover", "unplanned-failover"), ("TestFailover", "test-failover"), ("TestFailoverCleanup", "test-failover-cleanup"),
-    ("Commit", "commit"), ("SwitchProtection", "reprotect"),
-)  # fmt: skip
+    ("UnplannedFailover", "unplanned-failover"),
+    ("TestFailover", "test-failover"),
+    ("TestFailoverCleanup", "test-failover-cleanup"),
+    ("Commit", "commit"),
+    ("SwitchProtection", "reprotect"),
+)
 
 
 def plan_id(vault: Vault, plan: Plan) -> str:
@@ -93,11 +96,13 @@ def plan_json(service: Service, vault: Vault, plan: Plan, *, thin: bool = False)
     job = plan.job or plan.test_job
     groups = [
         {
-            "groupType": group["groupType"], "replicationProtectedItems": group["items"],
-            "startGroupActions": group["startGroupActions"], "endGroupActions": group["endGroupActions"],
+            "groupType": group["groupType"],
+            "replicationProtectedItems": group["items"],
+            "startGroupActions": group["startGroupActions"],
+            "endGroupActions": group["endGroupActions"],
         }
         for group in plan.groups
-    ]  # fmt: skip
+    ]
     properties: Json = {
         "friendlyName": plan.friendly,
         "primaryFabricId": plan.fabric_id,

@@ -99,7 +99,7 @@ class Policies:
                 yield from job.rest(0.5)
                 vault.policies.pop(policy.name.lower(), None)
 
-        details = {"affectedObjectDetails": {}}
+        details: Json = {"affectedObjectDetails": {}}
         return service.start(
             call, vault, "RemoveProtectionProfile", (policy.guid, policy.name), work, details=details, resource=path
         )

@@ -67,10 +67,12 @@ class ProtectedItems:
         if item.job is not None:
             raise refuse("operation-in-progress", activity=call.correlation_id)
         new = {
-            "vmName": read(body, "recoveryAzureVMName", str), "vmSize": read(body, "recoveryAzureVMSize", str),
-            "networkId": read(body, "selectedRecoveryAzureNetworkId", str), "testNetworkId": read(body, "selectedTfoAzureNetworkId", str),
+            "vmName": read(body, "recoveryAzureVMName", str),
+            "vmSize": read(body, "recoveryAzureVMSize", str),
+            "networkId": read(body, "selectedRecoveryAzureNetworkId", str),
+            "testNetworkId": read(body, "selectedTfoAzureNetworkId", str),
             "licenseType": read(body, "licenseType", str),
-        }  # fmt: skip
+        }
         if new["networkId"] and service.azure.find(new["networkId"]) is None:
             raise refuse("target-missing", activity=call.correlation_id)
 
@@ -145,6 +147,9 @@ class ProtectedItems:
 
     @operation("POST", ITEM + "/unplannedFailover")
     def unplanned_failover(self, call: Call) -> Answer:
+        return self._fail_over(call)
+
+    def _fail_over(self, call: Call) -> Answer:
         service, item = self.service, self.service.item(call)
         state = service.check(item, "unplanned-failover", call=call)
         properties = read(call.body, "properties", dict, {})
@@ -160,7 +165,7 @@ class ProtectedItems:
         def work(job: Job) -> Work:
             return failover.fail_over(Run(service, item, job, choice, point, shutdown=shutdown), state)
 
-        details = {"protectedItemDetails": []}
+        details: Json = {"protectedItemDetails": []}
         return self._start(call, item, "UnplannedFailover", work, operation="unplanned-failover", details=details)
 
     def _failback(self, call: Call, item: Item, properties: Json, state: str) -> Answer:
@@ -174,7 +179,7 @@ class ProtectedItems:
         def work(job: Job) -> Work:
             return failback.fail_back(self.service, item, job, choice, point, state)
 
-        details = {"protectedItemDetails": []}
+        details: Json = {"protectedItemDetails": []}
         return self._start(call, item, "UnplannedFailover", work, operation="unplanned-failover", details=details)
 
     @operation("POST", ITEM + "/plannedFailover")
@@ -183,7 +188,7 @@ class ProtectedItems:
         service, item = self.service, self.service.item(call)
         if "planned" not in service.rules.failover_kinds(STATES[item.state].provider):
             service.check(item, "planned-failover", call=call)
-        return self.unplanned_failover(call)
+        return self._fail_over(call)
 
     @operation("POST", ITEM + "/failoverCommit")
     def failover_commit(self, call: Call) -> Answer:
@@ -207,7 +212,7 @@ class ProtectedItems:
         def work(job: Job) -> Work:
             return commit.change_point(Run(service, item, job, choice, point), state)
 
-        details = {"protectedItemDetails": []}
+        details: Json = {"protectedItemDetails": []}
         return self._start(call, item, "ChangePit", work, operation="change-point", details=details)
 
     @operation("POST", ITEM + "/reProtect")
@@ -228,7 +233,7 @@ class ProtectedItems:
         details = {"newReplicationProtectedItemId": None}
         return self._start(call, item, "SwitchReplicationGroupProtection", work, operation="reprotect", details=details)
 
-    # helpers of the operations -------------------------------------------------------------------------------------------
+    # shared by the operations -------------------------------------------------------------------------------------------
 
     def _point(self, call: Call, item: Item, point_id: str | None) -> tuple[str, str]:
         """The choice a recovery point id means: none is Latest; one must be a point of this item (FO-010)."""
@@ -260,6 +265,10 @@ class ProtectedItems:
             details={**(details or {}), "affectedObjectDetails": affected_details(service, item)},
             resource=item.id,
             occupies=[item],
-            recheck=(lambda: service.check(item, operation) and None) if operation else None,
+            recheck=(lambda: _recheck(service, item, operation)) if operation else None,
             result=None if gone else lambda: Answer(200, item_json(service, item)),
         )
+
+
+def _recheck(service: Service, item: Item, name: str) -> None:
+    service.check(item, name)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from emulators.azure.arm import Answer, Call, operation, read
 from emulators.azure.site_recovery import commit, failback, plan_runs, reprotect, test_failovers
 from emulators.azure.site_recovery.failover import APP, CRASH, CUSTOM, LATEST, PROCESSED, Run
-from emulators.azure.site_recovery.jobs import Job, JobTask, Work, under_lock
+from emulators.azure.site_recovery.jobs import Job, JobTask, Work
 from emulators.azure.site_recovery.plan_runs import PRIMARY_TO_RECOVERY, RECOVERY_TO_PRIMARY, Member, PlanRun, member_job
 from emulators.azure.site_recovery.plans import members_of, plan_id, plan_json, read_groups
 from emulators.azure.site_recovery.records import Item, Plan, Point, Vault
@@ -110,6 +110,9 @@ class RecoveryPlans:
 
     @operation("POST", _PLAN + "/unplannedFailover")
     def unplanned_failover(self, call: Call) -> Answer:
+        return self._fail_over(call)
+
+    def _fail_over(self, call: Call) -> Answer:
         service, plan = self.service, self.service.plan(call)
         properties = read(call.content(), "properties", dict, required=True)
         items = self._ready(call, plan, "unplanned-failover")
@@ -136,7 +139,7 @@ class RecoveryPlans:
         if "planned" not in self.service.rules.failover_kinds(FORWARD):
             self.service.plan(call)
             raise refuse("failover-kind-unsupported", activity=call.correlation_id)
-        return self.unplanned_failover(call)
+        return self._fail_over(call)
 
     @operation("POST", _PLAN + "/failoverCancel")
     def failover_cancel(self, call: Call) -> Answer:
@@ -307,7 +310,7 @@ class RecoveryPlans:
                 after()
 
         name = SCENARIOS[scenario].friendly
-        tasks = [plan_runs._group_task(f"RecoveryPlan{scenario}Task", name, "Failover", "RecoveryPlanGroupTaskDetails")]
+        tasks = [plan_runs.group_task(f"RecoveryPlan{scenario}Task", name, "Failover", "RecoveryPlanGroupTaskDetails")]
         return self._start(call, vault, plan, scenario, work, details, tasks)
 
     def _start(
@@ -343,6 +346,3 @@ def _shared_point(items: Sequence[Item], item: Item) -> Point | None:
     group = [other for other in items if other.group_id == item.group_id]
     common = set.intersection(*({point.time for point in other.points.values() if point.multi_vm} for other in group))
     return next((point for point in item.points.values() if common and point.multi_vm and point.time == max(common)), None)
-
-
-__all__ = ["RecoveryPlans", "under_lock"]

@@ -404,7 +404,7 @@ def job_error(failure: Failure, *, activity: str, created: str, task: str) -> Js
     """An entry of `errors[]` of a job and of its task."""
     entry = REASONS[failure.reason]
     provider: Json | None = None
-    if failure.code and failure.code != entry.code or failure.reason == "provider-error":
+    if (failure.code and failure.code != entry.code) or failure.reason == "provider-error":
         provider = {
             "errorCode": int(failure.code) if failure.code.isdigit() else 0,
             "errorMessage": failure.message,

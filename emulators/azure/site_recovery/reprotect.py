@@ -12,6 +12,7 @@ from emulators.azure.site_recovery.refusals import Failure
 from emulators.azure.site_recovery.scenarios import TaskName
 from emulators.azure.site_recovery.service import Service, policy_path
 from emulators.azure.site_recovery.states import STATES
+from emulators.azure.site_recovery.views import affected_details
 from emulators.azure.site_recovery.wire import FORWARD, REVERSE, Json, same
 
 
@@ -110,8 +111,6 @@ def reprotect(service: Service, item: Item, job: Job, wanted: Json, state: str) 
 
 def _as_child(service: Service, vault: Vault, item: Item, job: Job, task: JobTask, work: Callable[[Job], Work]) -> Work:
     """Run `work` as a job of its own that the task shows as its child."""
-    from emulators.azure.site_recovery.views import affected_details
-
     child = service.new_job(
         vault, "EnableDr", (item.machine_id, item.friendly), activity=job.activity,
         details={"affectedObjectDetails": affected_details(service, item)},

@@ -4,7 +4,7 @@ The service asks this table and nothing else, so a product that is wrong in one 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.azure.site_recovery.states import TRANSITIONS
@@ -49,7 +49,7 @@ class Rules:
     """The reference. `dataclasses.replace(Rules(), commit_keeps=...)` makes a mutant."""
 
     #: What each state of an item allows and where it leads.
-    transitions: Mapping[tuple[str, str], str] = TRANSITIONS  # JOB-008, FO-001, FO-016, FO-017, TFO-003, RPR-011, FB-009
+    transitions: Mapping[tuple[str, str], str] = field(default_factory=lambda: TRANSITIONS)  # JOB-008, FO-001, FO-017, FB-009
 
     # registration and enable
     clock_skew_seconds: float = 15 * 60.0  # TOP-011
@@ -62,13 +62,13 @@ class Rules:
     disable_uninstalls: bool = False  # DSB-003
 
     # failover
-    failover_kinds: Callable[[str], frozenset[str]] = lambda provider: frozenset({"unplanned"})  # FO-002
+    failover_kinds: Callable[[str], frozenset[str]] = lambda _: frozenset({"unplanned"})  # FO-002
     failover_without_site: bool = True  # FO-004
     shutdown_failure_stops: bool = False  # FO-012
     shutdown_asked: Callable[[str], bool] = lambda operations: operations.lower() == "required"  # FO-012
     latest_makes_point: bool = True  # FO-005
     choose: Callable[[Sequence[Any]], Any | None] = newest  # FO-007, FO-008, FO-009
-    commit_keeps: Callable[[list[Any]], list[Any]] = lambda points: []  # FO-016, RPT-011
+    commit_keeps: Callable[[list[Any]], list[Any]] = lambda _: []  # FO-016, RPT-011
     test_name: Callable[[str], str] = lambda name: f"{name}-test"  # TFO-006
     test_subnet: Callable[[Sequence[str], str], str | None] = test_subnet  # TFO-007
     test_shuts_down: bool = False  # TFO-001, TFO-014

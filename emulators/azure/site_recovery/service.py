@@ -260,9 +260,15 @@ class Service:
         self.observe("job-failed", job.arm_id, reason=failure.reason, message=failure.message)
         vault = self.vaults[job.vault_id.lower()]
         self.event(
-            vault, "JobStatusMonitoringEvent", "JobStatus", f"{job.scenario}JobFailed",
-            f"{SCENARIOS[job.scenario].friendly} - Failed", "Critical", job.target_name, job.target_id,
-        )  # fmt: skip
+            vault,
+            "JobStatusMonitoringEvent",
+            "JobStatus",
+            f"{job.scenario}JobFailed",
+            f"{SCENARIOS[job.scenario].friendly} - Failed",
+            "Critical",
+            job.target_name,
+            job.target_id,
+        )
 
     # work of components ------------------------------------------------------------------------------------------------
 
@@ -326,9 +332,15 @@ class Service:
         provider = None
         if "provider" in more:
             provider = {
-                "instanceType": more["provider"], "eventType": None, "category": None, "component": None, "correctiveAction": None,
-                "details": None, "summary": None, "siteName": more.get("site"),
-            }  # fmt: skip
+                "instanceType": more["provider"],
+                "eventType": None,
+                "category": None,
+                "component": None,
+                "correctiveAction": None,
+                "details": None,
+                "summary": None,
+                "siteName": more.get("site"),
+            }
         properties = {
             "eventCode": code,
             "description": text,

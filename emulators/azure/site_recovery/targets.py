@@ -36,10 +36,16 @@ def promote(service: Service, item: Item, wanted: Wanted, point_id: str, *, job:
     for disk in item.disks:
         part = "osdisk" if disk["isOsDisk"] else f"datadisk-{lun}"
         name = f"{wanted.vm_name}-{part}-{mark}"
-        placement.disks.append({
-            "diskId": disk["diskId"], "lun": None if disk["isOsDisk"] else lun, "name": name, "blob": f"{name}.vhd",
-            "id": f"{group}/providers/Microsoft.Compute/disks/{name}", "uri": f"{store['blobEndpoint']}/{VHDS}/{name}.vhd",
-        })  # fmt: skip
+        placement.disks.append(
+            {
+                "diskId": disk["diskId"],
+                "lun": None if disk["isOsDisk"] else lun,
+                "name": name,
+                "blob": f"{name}.vhd",
+                "id": f"{group}/providers/Microsoft.Compute/disks/{name}",
+                "uri": f"{store['blobEndpoint']}/{VHDS}/{name}.vhd",
+            }
+        )
         lun += 0 if disk["isOsDisk"] else 1
     targets = [{"diskId": disk["diskId"], "account": store, "container": VHDS, "blob": disk["blob"]} for disk in placement.disks]
     worker = service.replica_worker(service.vaults[item.vault.lower()])
@@ -53,17 +59,24 @@ def create(service: Service, item: Item, wanted: Wanted, placement: Placement) -
     azure, group = service.azure, item.settings["resourceGroupId"]
     location = service.vaults[item.vault.lower()].location
     service.observe(
-        "azure-vm", placement.vm_id, machine=item.machine_id, name=item.friendly, test=wanted.test, os_type=item.os_type,
+        "azure-vm",
+        placement.vm_id,
+        machine=item.machine_id,
+        name=item.friendly,
+        test=wanted.test,
+        os_type=item.os_type,
         disks=[{"diskId": disk["diskId"], "lun": disk["lun"], "blob": disk["blob"]} for disk in placement.disks],
-    )  # fmt: skip
+    )
     nic = f"{group}/providers/Microsoft.Network/networkInterfaces/{wanted.vm_name}-nic-{service.clock.uuid()[:8]}"
     placement.nics.append(nic)
     configuration = {
         "name": "ipconfig1",
         "properties": {
-            "subnet": {"id": f"{wanted.network_id}/subnets/{wanted.subnet}"}, "privateIPAllocationMethod": "Dynamic", "primary": True,
+            "subnet": {"id": f"{wanted.network_id}/subnets/{wanted.subnet}"},
+            "privateIPAllocationMethod": "Dynamic",
+            "primary": True,
         },
-    }  # fmt: skip
+    }
     body: Json = {"location": location, "properties": {"ipConfigurations": [configuration]}}
     yield from azure.run("PUT", nic, body, "azure-nic-not-created")
     for disk in placement.disks:

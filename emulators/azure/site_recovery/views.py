@@ -136,30 +136,32 @@ def _disks(service: Service, item: Item, *, megabytes: str) -> list[Json]:
     for disk in item.disks:
         report = reports.get(str(disk["diskId"]).lower(), {})
         size, copied = int(disk["sizeBytes"]), int(report.get("copiedBytes") or 0)
-        values.append({
-            "diskId": disk["diskId"],
-            "diskName": disk.get("name"),
-            "protectionStage": _stage(item),
-            "healthErrorCode": None,
-            "rpoInSeconds": _rpo(service, item),
-            "resyncRequired": "Required" if item.machine.get("resyncRequired") else "NotRequired",
-            "resyncProgressPercentage": 100 * copied // size if size and not done else 0,
-            "resyncDurationInSeconds": 0,
-            "diskCapacityInBytes": size,
-            "fileSystemCapacityInBytes": size,
-            f"sourceData{megabytes}": int(report.get("pendingAtSourceBytes") or 0) / _MIB,
-            f"psData{megabytes}": int(report.get("pendingInProcessServerBytes") or 0) / _MIB,
-            f"targetData{megabytes}": 0.0,
-            "diskResized": "NotResized",
-            "lastRpoCalculatedTime": _reported(item),
-            "resyncProcessedBytes": copied,
-            "resyncTotalTransferredBytes": int(report.get("sentBytes") or 0),
-            "resyncLast15MinutesTransferredBytes": 0,
-            "resyncLastDataTransferTimeUTC": None,
-            "resyncStartTime": None,
-            "progressHealth": "Completed" if done else str(report.get("state") or "InProgress").replace("Done", "Completed"),
-            "progressStatus": "Grey" if done else "Green",
-        })  # fmt: skip
+        values.append(
+            {
+                "diskId": disk["diskId"],
+                "diskName": disk.get("name"),
+                "protectionStage": _stage(item),
+                "healthErrorCode": None,
+                "rpoInSeconds": _rpo(service, item),
+                "resyncRequired": "Required" if item.machine.get("resyncRequired") else "NotRequired",
+                "resyncProgressPercentage": 100 * copied // size if size and not done else 0,
+                "resyncDurationInSeconds": 0,
+                "diskCapacityInBytes": size,
+                "fileSystemCapacityInBytes": size,
+                f"sourceData{megabytes}": int(report.get("pendingAtSourceBytes") or 0) / _MIB,
+                f"psData{megabytes}": int(report.get("pendingInProcessServerBytes") or 0) / _MIB,
+                f"targetData{megabytes}": 0.0,
+                "diskResized": "NotResized",
+                "lastRpoCalculatedTime": _reported(item),
+                "resyncProcessedBytes": copied,
+                "resyncTotalTransferredBytes": int(report.get("sentBytes") or 0),
+                "resyncLast15MinutesTransferredBytes": 0,
+                "resyncLastDataTransferTimeUTC": None,
+                "resyncStartTime": None,
+                "progressHealth": "Completed" if done else str(report.get("state") or "InProgress").replace("Done", "Completed"),
+                "progressStatus": "Grey" if done else "Green",
+            }
+        )
     return values
 
 
@@ -175,11 +177,19 @@ def _server_name(service: Service, fabric: Fabric, server_id: str) -> str | None
 def _nics(item: Item) -> list[Json]:
     """vmNics; `isSeletedForFailover` and `vMNetworkName` are spelled as the wire spells them."""
     address = {
-        "isPrimary": True, "ipAddressType": "Dynamic", "isSeletedForFailover": True, "recoverySubnetName": item.settings["subnet"],
-        "recoveryStaticIPAddress": "", "recoveryIPAddressType": "Dynamic", "recoveryPublicIPAddressId": None,
-        "recoveryLBBackendAddressPoolIds": None, "tfoSubnetName": None, "tfoStaticIPAddress": None,
-        "tfoPublicIPAddressId": None, "tfoLBBackendAddressPoolIds": None,
-    }  # fmt: skip
+        "isPrimary": True,
+        "ipAddressType": "Dynamic",
+        "isSeletedForFailover": True,
+        "recoverySubnetName": item.settings["subnet"],
+        "recoveryStaticIPAddress": "",
+        "recoveryIPAddressType": "Dynamic",
+        "recoveryPublicIPAddressId": None,
+        "recoveryLBBackendAddressPoolIds": None,
+        "tfoSubnetName": None,
+        "tfoStaticIPAddress": None,
+        "tfoPublicIPAddressId": None,
+        "tfoLBBackendAddressPoolIds": None,
+    }
     return [
         {
             "nicId": nic.get("nicId") or nic.get("macAddress"),
@@ -296,12 +306,18 @@ def _azure_disks(item: Item) -> list[Json] | None:
     sizes = {disk["diskId"]: int(disk["sizeBytes"]) for disk in item.disks}
     return [
         {
-            "vhdType": "OperatingSystem" if disk["lun"] is None else "DataDisk", "vhdId": disk["diskId"], "diskId": disk["diskId"],
-            "vhdName": disk["blob"], "maxSizeMB": str(sizes[disk["diskId"]] // _MIB), "targetDiskLocation": disk["uri"],
-            "targetDiskName": disk["name"], "lunId": "0" if disk["lun"] is None else str(disk["lun"]), "diskEncryptionSetId": None,
+            "vhdType": "OperatingSystem" if disk["lun"] is None else "DataDisk",
+            "vhdId": disk["diskId"],
+            "diskId": disk["diskId"],
+            "vhdName": disk["blob"],
+            "maxSizeMB": str(sizes[disk["diskId"]] // _MIB),
+            "targetDiskLocation": disk["uri"],
+            "targetDiskName": disk["name"],
+            "lunId": "0" if disk["lun"] is None else str(disk["lun"]),
+            "diskEncryptionSetId": None,
         }
         for disk in item.azure.disks
-    ]  # fmt: skip
+    ]
 
 
 def _reverse(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
@@ -340,7 +356,9 @@ def _reverse(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "multiVmGroupName": item.group_name,
         "multiVmSyncStatus": "Enabled",
         "agentDetails": {
-            "agentVersion": machine.get("agentVersion"), "agentUpdateStatus": "NotRequired", "postUpdateRebootStatus": "NotRequired",
+            "agentVersion": machine.get("agentVersion"),
+            "agentUpdateStatus": "NotRequired",
+            "postUpdateRebootStatus": "NotRequired",
             "agentExpiryDate": NEVER_EXPIRES,
         },
         "vCenterInfrastructureId": item.protectable.get("vCenterId"),
@@ -357,4 +375,4 @@ def _reverse(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "isAdditionalStatsAvailable": False,
         "totalDataTransferred": sent,
         "totalProgressHealth": "In Progress" if first else "Completed",
-    }  # fmt: skip
+    }
