@@ -175,7 +175,8 @@ class ToySession(PartialSession):
 
     def group_talks(self, name: str, box: Box) -> bool:
         others = [other for other, peer in self.world.boxes.items() if box.group and peer.group == box.group and other != name]
-        return all([self.world.send(name, other, 20004) for other in others])
+        reached = [self.world.send(name, other, 20004) for other in others]
+        return all(reached)
 
     def point(self, name: str, box: Box) -> None:
         side = "azure" if box.state == "reprotected" else "onprem"
@@ -271,7 +272,12 @@ class ToySession(PartialSession):
         return Accepted()
 
     def run_plan(self, name: str, to: str, kind: str) -> Answer:
-        for group in [sum(self.plans[name], [])] if self.bad("groups-overlap") else self.plans[name]:
+        if self.bad("refuse-everything"):
+            return Refused("operation-not-allowed", "no")
+        groups = self.plans[name]
+        if self.bad("groups-overlap"):
+            groups = [[vm for group in groups for vm in group]]
+        for group in groups:
             for vm in group:
                 self.begin(vm, to)
                 if self.bad("one-by-one"):
@@ -346,3 +352,11 @@ def single() -> Toy:
 
 def blind() -> Toy:
     return Toy(without=CAPABILITIES)
+
+
+def breaking() -> Toy:
+    return wrong("breaks")
+
+
+def under_snapshot() -> Toy:
+    return wrong("writes-under-snapshot")
