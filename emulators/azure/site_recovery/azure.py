@@ -75,7 +75,7 @@ class Azure:
         """`{store}` of the component protocol for an account: where it is and its key."""
         account = self.find(account_id)
         if account is None:
-            raise Failure("target-missing", f"The storage account '{account_id}' does not exist.")
+            raise Failure("storage-account-missing", f"The storage account '{account_id}' does not exist.")
         endpoints: Json = account.properties.get("primaryEndpoints") or {}
         keys: Any = self.call("POST", f"{account_id}/listKeys").body
         return {

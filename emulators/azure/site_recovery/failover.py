@@ -64,7 +64,7 @@ def preflight(run: Run) -> Work:
         if run.test:
             run.subnet = service.rules.test_subnet(names, item.settings["subnet"]) or ""  # TFO-007
         if run.wanted.subnet.lower() not in [name.lower() for name in names]:
-            raise Failure("target-missing", f"The virtual network has no subnet '{run.wanted.subnet}'.")
+            raise Failure("network-missing", f"The virtual network has no subnet '{run.wanted.subnet}'.")
         if service.azure.find(
             f"{item.settings['resourceGroupId']}/providers/Microsoft.Compute/virtualMachines/{run.wanted.vm_name}"
         ):

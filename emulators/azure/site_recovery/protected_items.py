@@ -74,7 +74,7 @@ class ProtectedItems:
             "licenseType": read(body, "licenseType", str),
         }
         if new["networkId"] and service.azure.find(new["networkId"]) is None:
-            raise refuse("target-missing", activity=call.correlation_id)
+            raise refuse("network-missing", activity=call.correlation_id)
 
         def work(job: Job) -> Work:
             with job.task(0):
@@ -122,7 +122,7 @@ class ProtectedItems:
         properties = read(call.body, "properties", dict, {})
         network = read(properties, "networkId", str) or item.settings.get("testNetworkId") or ""
         if read(properties, "networkType", str, "VmNetworkAsInput") == "VmNetworkAsInput" and service.azure.find(network) is None:
-            raise refuse("target-missing", "The network of the test does not exist.", activity=call.correlation_id)
+            raise refuse("network-missing", "The network of the test does not exist.", activity=call.correlation_id)
         choice, point = self._point(call, item, read(properties, "providerSpecificDetails.recoveryPointId", str))
 
         def work(job: Job) -> Work:

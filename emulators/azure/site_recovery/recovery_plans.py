@@ -97,7 +97,7 @@ class RecoveryPlans:
         properties = read(call.content(), "properties", dict, required=True)
         network = str(read(properties, "networkId", str, ""))
         if service.azure.find(network) is None:
-            raise refuse("target-missing", "The network of the test does not exist.", activity=call.correlation_id)
+            raise refuse("network-missing", "The network of the test does not exist.", activity=call.correlation_id)
         items = self._ready(call, plan, "test-failover")
         choice, shared = self._choice(call, properties, FORWARD)
 
@@ -222,10 +222,10 @@ class RecoveryPlans:
         service = self.service
         if plan.job is not None or (plan.test_job is not None and operation_name not in ("test-failover-cleanup",)):
             busy = plan.job is not None
-            raise refuse("operation-in-progress" if busy else "cleanup-pending", activity=call.correlation_id)
+            raise refuse("operation-in-progress" if busy else "clean-up-pending", activity=call.correlation_id)
         items = members_of(service, plan)
         if not items:
-            raise refuse("plan-invalid", "The plan holds no machines.", activity=call.correlation_id)
+            raise refuse("plan-empty", activity=call.correlation_id)
         ready = [item for item in items if decide(service.rules.transitions, item.state, operation_name).allowed]
         for item in ready or items[:1]:
             service.check(item, operation_name, call=call)

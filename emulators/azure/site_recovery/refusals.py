@@ -13,9 +13,9 @@ from emulators.azure.site_recovery.wire import Json
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One refusal.
+    """One refusal. `status` and `arm_code` are those of an immediate answer; `code` identifies the reason also in jobs.
 
-    `status` and `arm_code` are those of an immediate answer; `code` identifies the reason also in jobs and health.
+    `word` is the harness's word where that is coarser than the reason here.
     """
 
     code: str
@@ -24,15 +24,22 @@ class Reason:
     action: str
     status: int = 400
     arm_code: str = "BadRequest"
+    word: str = ""
 
 
-def _reason(code: str, message: str, causes: str, action: str, status: int = 400, arm_code: str = "BadRequest") -> Reason:
-    return Reason(code, message, causes, action, status, arm_code)
+def _reason(
+    code: str, message: str, causes: str, action: str, status: int = 400, arm_code: str = "BadRequest", word: str = ""
+) -> Reason:
+    return Reason(code, message, causes, action, status, arm_code, word)
+
+
+def _state(code: str, message: str, action: str) -> Reason:
+    """The state of the object does not offer the operation."""
+    causes = "The protected item is in a state that does not offer this operation; see its allowedOperations."
+    return Reason(code, message, causes, action, word="operation-not-allowed")
 
 
 _WAIT = "Wait until the running operation has ended and retry."
-_STATE = "The protected item is in a state that does not offer this operation; see its allowedOperations."
-
 REASONS: dict[str, Reason] = {
     # the request
     "resource-missing": _reason(
@@ -60,39 +67,35 @@ REASONS: dict[str, Reason] = {
         "Commit the failover, or change the recovery point.",
     ),
     "already-committed": _reason(
-        "FailoverAlreadyCommitted", "The failover is already committed.", _STATE, "Reprotect the machine to replicate it again."
+        "FailoverAlreadyCommitted",
+        "The failover is already committed.",
+        "See allowedOperations of the item.",
+        "Reprotect the machine to replicate it again.",
     ),
-    "already-failed-over": _reason(
-        "AlreadyFailedOver", "The machine is already failed over.", _STATE, "Commit the failover, then reprotect the machine."
+    "already-failed-over": _state(
+        "AlreadyFailedOver", "The machine is already failed over.", "Commit the failover, then reprotect the machine."
     ),
-    "not-failed-over": _reason("NotFailedOver", "The machine is not failed over.", _STATE, "Fail the machine over first."),
-    "not-committed": _reason(
-        "FailoverNotCommitted", "The failover is not committed.", _STATE, "Commit the failover, then reprotect."
+    "not-failed-over": _state("NotFailedOver", "The machine is not failed over.", "Fail the machine over first."),
+    "not-committed": _state("FailoverNotCommitted", "The failover is not committed.", "Commit the failover, then reprotect."),
+    "already-reprotected": _state(
+        "AlreadyReprotected", "The machine is already replicating to the on-premises site.", "Fail the machine back."
     ),
-    "already-reprotected": _reason(
-        "AlreadyReprotected", "The machine is already replicating to the on-premises site.", _STATE, "Fail the machine back."
+    "clean-up-pending": _reason(
+        "TestFailoverCleanupPending",
+        "A test failover waits for its cleanup.",
+        "See allowedOperations of the item.",
+        "Clean the test failover up first.",
     ),
-    "cleanup-pending": _reason(
-        "TestFailoverCleanupPending", "A test failover waits for its cleanup.", _STATE, "Clean the test failover up first."
+    "no-test-failover": _state("NoTestFailover", "No test failover waits for a cleanup.", "Nothing has to be done."),
+    "test-failover-unsupported": _state(
+        "TestFailoverUnsupported", "A test failover exists only towards Azure.", "Fail the machine back and reprotect it first."
     ),
-    "no-test-failover": _reason("NoTestFailover", "No test failover waits for a cleanup.", _STATE, "Nothing has to be done."),
-    "test-failover-unsupported": _reason(
-        "TestFailoverUnsupported",
-        "A test failover exists only towards Azure.",
-        _STATE,
-        "Fail the machine back and reprotect it first.",
+    "change-point-unsupported": _state(
+        "ChangePitUnsupported", "The recovery point of a failback cannot be changed.", "Commit the failback."
     ),
-    "change-point-unsupported": _reason(
-        "ChangePitUnsupported", "The recovery point of a failback cannot be changed.", _STATE, "Commit the failback."
-    ),
-    "not-replicating": _reason(
-        "NotReplicating", "The machine is not replicating.", _STATE, "Protect or reprotect the machine first."
-    ),
-    "still-protecting": _reason(
-        "ProtectionInProgress",
-        "Protection of the machine is still being enabled.",
-        _STATE,
-        "Wait until it is protected and retry.",
+    "not-replicating": _state("NotReplicating", "The machine is not replicating.", "Protect or reprotect the machine first."),
+    "still-protecting": _state(
+        "ProtectionInProgress", "Protection of the machine is still being enabled.", "Wait until it is protected and retry."
     ),
     "protection-failed": _reason(
         "310056",
@@ -100,15 +103,12 @@ REASONS: dict[str, Reason] = {
         "Enabling protection failed or was cancelled.",
         "Disable replication, mend the cause and enable replication again.",
     ),
-    "failover-cancelled": _reason(
+    "failover-cancelled": _state(
         "FailoverCancelled",
         "A failover of the machine was cancelled; it has no replication any more.",
-        _STATE,
         "Disable replication and enable it again.",
     ),
-    "resync-not-required": _reason(
-        "ResyncNotRequired", "The machine needs no resynchronization.", _STATE, "Nothing has to be done."
-    ),
+    "resync-not-required": _state("ResyncNotRequired", "The machine needs no resynchronization.", "Nothing has to be done."),
     "operation-in-progress": _reason(
         "OperationInProgress",
         "Another operation is in progress on this object.",
@@ -116,6 +116,7 @@ REASONS: dict[str, Reason] = {
         _WAIT,
         409,
         "Conflict",
+        "operation-not-allowed",
     ),
     "still-in-use": _reason(
         "ObjectInUse",
@@ -132,11 +133,14 @@ REASONS: dict[str, Reason] = {
         "Use an action the job offers.",
     ),
     # enable
-    "configuration-server-missing": _reason(
-        "ConfigurationServerMissing",
-        "No configuration server is registered.",
-        "The fabric does not exist.",
+    "not-registered": _reason(
+        "SubscriptionIdNotRegisteredWithSrs",
+        "No configuration server is registered with the vault.",
+        "The resource isn't registered with the service.",
         "Register a configuration server with the vault.",
+    ),
+    "no-vcenter": _reason(
+        "NoVCenter", "No vCenter server was added.", "Discovery has found nothing yet.", "Add the vCenter server."
     ),
     "configuration-server-disconnected": _reason(
         "ConfigurationServerDisconnected",
@@ -171,6 +175,12 @@ REASONS: dict[str, Reason] = {
     "policy-invalid": _reason(
         "PolicyInvalid", "The policy is not valid.", "A value is outside its limits.", "Correct the value."
     ),
+    "unknown-machine": _reason(
+        "MachineUnknown",
+        "The machine was not discovered.",
+        "It does not exist, or the last discovery is older.",
+        "Refresh the provider.",
+    ),
     "not-protectable": _reason(
         "MachineNotProtectable",
         "The machine cannot be protected.",
@@ -187,16 +197,19 @@ REASONS: dict[str, Reason] = {
         "ItemExists", "The protected item exists already.", "Its name is taken.", "Use another name.", 409, "Conflict"
     ),
     "target-missing": _reason(
-        "TargetResourceMissing",
-        "A resource of the target does not exist.",
-        "Network, subnet, account or resource group is missing.",
-        "Create it and retry.",
+        "TargetResourceMissing", "A resource of the target does not exist.", "Its id is wrong.", "Create it and retry."
     ),
-    "target-wrong-region": _reason(
-        "TargetRegionMismatch",
-        "A resource of the target is not in the vault's region.",
-        "Network and accounts must be in that region.",
-        "Use resources in the region of the vault.",
+    "network-missing": _reason(
+        "TargetNetworkMissing", "The target network does not exist.", "Network or subnet is missing.", "Create it and retry."
+    ),
+    "storage-account-missing": _reason(
+        "TargetStorageAccountMissing", "The storage account does not exist.", "Its id is wrong.", "Create it and retry."
+    ),
+    "network-in-other-region": _reason(
+        "TargetNetworkRegionMismatch", "The network is not in the vault's region.", "It must be there.", "Use one in that region."
+    ),
+    "storage-account-in-other-region": _reason(
+        "TargetStorageRegionMismatch", "The account is not in the vault's region.", "It must be there.", "Use one in that region."
     ),
     "name-invalid": _reason(
         "TargetNameInvalid",
@@ -213,8 +226,14 @@ REASONS: dict[str, Reason] = {
     "push-install-failed": _reason(
         "95117",
         "The Mobility Service could not be installed on the machine.",
-        "Port 135 or 22 is unreachable, or the account is wrong.",
-        "Check firewall, services and account of the machine.",
+        "Port 135 or 22 is unreachable.",
+        "Check firewall and services of the machine.",
+    ),
+    "credentials-refused": _reason(
+        "95107",
+        "The account may not install the Mobility Service.",
+        "Wrong password, or not an administrator.",
+        "Correct the account.",
     ),
     "machine-powered-off": _reason(
         "MachinePoweredOff", "The machine is powered off.", "It must run to be protected.", "Power it on."
@@ -349,11 +368,43 @@ REASONS: dict[str, Reason] = {
         "It was moved or has a snapshot.",
         "Mend it and retry.",
     ),
-    "machine-not-started": _reason(
-        "8038", "The machine could not be started.", "The host lacks resources.", "Free them and retry."
+    "power-on-failed": _reason("8038", "The machine could not be started.", "The host lacks resources.", "Free them and retry."),
+    "controller-unsupported": _reason(
+        "ControllerUnsupported",
+        "The master target has a SCSI controller that is not supported.",
+        "It is not LSI Logic.",
+        "Change it.",
+    ),
+    "disk-missing": _reason(
+        "DiskMissing", "A disk of the machine does not exist.", "It was removed.", "Disable and enable replication."
+    ),
+    "disk-clash": _reason(
+        "78052", "Name or disk of the machine exists on the master target's host.", "A clone.", "Remove the clone."
+    ),
+    "no-permission": _reason(
+        "VCenterPermission",
+        "The vCenter account lacks a privilege.",
+        "Its role is too small.",
+        "Extend the role, refresh and retry.",
+    ),
+    "vcenter-fault": _reason(
+        "VCenterFault", "The vCenter server refused an operation.", "See the message.", "Mend it and retry."
+    ),
+    "logs-missing": _reason(
+        "ReplicationLogsMissing",
+        "Replication logs are missing in the cache account.",
+        "They were deleted or not uploaded.",
+        "Resynchronize.",
     ),
     # plans
     "plan-invalid": _reason("RecoveryPlanInvalid", "The recovery plan is not valid.", "See the message.", "Correct the plan."),
+    "plan-group-conflict": _reason(
+        "RecoveryPlanGroupConflict", "A machine is in two groups of the plan.", "See the message.", "Correct the plan."
+    ),
+    "plan-too-large": _reason(
+        "RecoveryPlanTooLarge", "The plan has too many groups or machines.", "See the message.", "Split the plan."
+    ),
+    "plan-empty": _reason("RecoveryPlanEmpty", "The plan holds no machines.", "They were disabled.", "Add machines."),
     # anything a component says that is not in this table
     "provider-error": _reason(
         "559",
@@ -363,13 +414,20 @@ REASONS: dict[str, Reason] = {
     ),
 }
 
-_BY_CODE = {reason.code: name for name, reason in REASONS.items()}
+#: Codes that mean the same as the one of the table.
+_OTHER_CODES = {"95108": "credentials-refused", "95106": "push-install-failed", "97118": "push-install-failed"}
+
+#: What components call some of the reasons.
+_ALIASES = {"machine-missing": "unknown-machine"}
+
+_BY_CODE = {**{reason.code: name for name, reason in REASONS.items()}, **_OTHER_CODES}
 
 
 class Failure(Exception):
     """The work of a job cannot go on, for `reason`. `message` says more than the table does, `code` what a component reported."""
 
     def __init__(self, reason: str, message: str = "", *, code: str = ""):
+        reason = _BY_CODE.get(code) or _ALIASES.get(reason, reason)
         self.reason = reason if reason in REASONS else "provider-error"
         self.message = message or REASONS[self.reason].message
         self.code = code
@@ -377,8 +435,9 @@ class Failure(Exception):
 
 
 def reason_of(code: str) -> str | None:
-    """The reason behind a code seen on the wire."""
-    return _BY_CODE.get(code)
+    """The harness's word for the reason behind a code seen on the wire."""
+    name = _BY_CODE.get(code)
+    return None if name is None else REASONS[name].word or name
 
 
 def refuse(reason: str, message: str = "", *, activity: str = "") -> Refusal:

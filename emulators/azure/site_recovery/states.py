@@ -120,7 +120,7 @@ REFUSED: Mapping[tuple[str, str], str] = {
         for operation in ("test-failover", "unplanned-failover", "repair", "commit", "change-point", "reprotect")
     },  # FO-018
     **{
-        ("cleanup-pending", operation): "cleanup-pending" for operation in OPERATIONS if operation != "test-failover-cleanup"
+        ("cleanup-pending", operation): "clean-up-pending" for operation in OPERATIONS if operation != "test-failover-cleanup"
     },  # TFO-003
     **{
         (state, operation): "already-failed-over"

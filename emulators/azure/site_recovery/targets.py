@@ -108,7 +108,7 @@ def remove(service: Service, item: Item, placement: Placement) -> Work:
 def subnets(service: Service, network_id: str) -> list[str]:
     """Names of the subnets of a virtual network. Raises `Failure` when there is no such network."""
     if service.azure.find(network_id) is None:
-        raise Failure("target-missing", f"The virtual network '{last_segment(network_id)}' does not exist.")
+        raise Failure("network-missing", f"The virtual network '{last_segment(network_id)}' does not exist.")
     network = service.azure.call("GET", network_id).body
     return [str(subnet["name"]) for subnet in network["properties"].get("subnets", [])]
 
