@@ -16,71 +16,25 @@ from harness.vocabulary import words
 
 CATALOGUE = SPECS.parent.parent / "shared" / "facts" / "behaviours.md"
 #: The rows of the seed article's trace.
-TRACE = [
-    "AVM-001",
-    "CFG-001",
-    "CFG-002",
-    "CFG-017",
-    "DIS-001",
-    "DIS-002",
-    "DIS-003",
-    "DIS-004",
-    "DIS-005",
-    "DIS-006",
-    "DIS-007",
-    "DIS-008",
-    "DIS-009",
-    "DIS-010",
-    "FB-001",
-    "FO-001",
-    "FO-002",
-    "FO-013",
-    "FO-015",
-    "FO-016",
-    "FO-020",
-    "LIM-002",
-    "MVM-002",
-    "NET-001",
-    "NET-002",
-    "NET-003",
-    "NET-004",
-    "NET-005",
-    "NET-006",
-    "NET-007",
-    "NET-008",
-    "NET-009",
-    "PHY-003",
-    "PLAN-001",
-    "REP-001",
-    "REP-002",
-    "REP-003",
-    "REP-006",
-    "REP-007",
-    "REP-009",
-    "REP-012",
-    "RPR-001",
-    "RPR-002",
-    "RPR-005",
-    "RPR-006",
-    "RPR-007",
-    "RPR-008",
-    "RPR-011",
-    "RPT-010",
-    "RRP-001",
-    "SEC-001",
-    "SEC-002",
-    "SEC-003",
-    "SEC-004",
-    "SEC-005",
-    "SEC-006",
-    "TOP-001",
-    "TOP-002",
-    "TOP-003",
-    "TOP-004",
-    "TOP-005",
-    "TOP-006",
-    "TOP-008",
-]
+TRACE_NUMBERS = {
+    "AVM": [1],
+    "CFG": [1, 2, 17],
+    "DIS": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+    "FB": [1],
+    "FO": [1, 2, 13, 15, 16, 20],
+    "LIM": [2],
+    "MVM": [2],
+    "NET": [1, 2, 3, 4, 5, 6, 7, 8, 9],
+    "PHY": [3],
+    "PLAN": [1],
+    "REP": [1, 2, 3, 6, 7, 9, 12],
+    "RPR": [1, 2, 5, 6, 7, 8, 11],
+    "RPT": [10],
+    "RRP": [1],
+    "SEC": [1, 2, 3, 4, 5, 6],
+    "TOP": [1, 2, 3, 4, 5, 6, 8],
+}
+TRACE = {f"{area}-{number:03}" for area, numbers in TRACE_NUMBERS.items() for number in numbers}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +45,7 @@ def requirements() -> list[Requirement]:
 def test_each_row_of_the_trace_is_asked_or_has_a_reason(requirements: list[Requirement]) -> None:
     asked = {requirement.id for requirement in requirements}
     reasons = load_not_asked(SPECS)
-    assert TRACE <= asked | reasons.keys()
+    assert not TRACE - asked - reasons.keys()
     assert not asked & reasons.keys(), "asked, and not asked with a reason"
     assert "REP-009" in reasons, "the name of the log file is never asserted"
     assert len(asked) >= 45
