@@ -47,6 +47,7 @@ class ConfigurationServer:
             machine_id=machine_id,
             accounts={key: RunAs(*account) for key, account in run_as_accounts.items()},
             documents=Documents(folder / "configuration-server.sqlite"),
+            started=clock.now(),
         )
         self._service = Service(self._site, service_url, registration_key)
         self._listener: Listener | None = None

@@ -96,6 +96,7 @@ class Site:
     machine_id: str
     accounts: Mapping[str, RunAs]
     documents: Documents
+    started: float = 0.0
     lock: threading.RLock = field(default_factory=threading.RLock)
     reports: dict[tuple[str, str], Report] = field(default_factory=dict)
     tokens: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -154,9 +155,11 @@ class Site:
             return None if component is None else self.reports.get((component["id"], zone))
 
     def silent(self, component: Document | None, zone: str) -> bool:
-        """Whether it has not spoken from that zone for longer than the rules allow."""
+        """Whether it has not spoken from that zone for longer than the rules allow, since our own start at the earliest."""
+        if component is None or zone not in component["seats"]:
+            return True
         heard = self.report(component, zone)
-        return heard is None or self.clock.now() - heard.at > self.rules.silent_minutes * 60
+        return self.clock.now() - (heard.at if heard else self.started) > self.rules.silent_minutes * 60
 
     def machine_report(self, component: Document | None, zone: str, machine_id: str, generation: int) -> Document | None:
         """What a process server or master target last said of a machine's generation."""

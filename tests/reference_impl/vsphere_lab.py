@@ -132,7 +132,7 @@ class ReverseLab(VSphereLab):
         super().__init__(folder, **more)
         self.add_vcenter()
         self.disks = [{"diskId": disk, "unit": unit, "sizeBytes": MIB} for unit, disk in enumerate(self.disk_ids("web"))]
-        self.server = self.process_server(zone="azure")
+        self.azure_server = self.process_server(zone="azure")
         self.agent = Speaker(self, self.network.host("web.azure", AZURE_VNET), "agent", self.machine_id(self.web), zone="azure")
         host = self.network.host("master-target", ONPREM)
         volumes = [{"volumeName": "R", "capacityInBytes": 1 << 30, "freeSpaceInBytes": 1 << 30, "thresholdPercentage": 25}]
@@ -167,7 +167,7 @@ class ReverseLab(VSphereLab):
             "name": "web",
             "osType": "WINDOWS",
             "masterTargetId": self.target.id,
-            "processServerId": self.server.id,
+            "processServerId": self.azure_server.id,
             "retentionVolume": "R",
             "datastore": "",
             "disks": self.disks,
@@ -176,3 +176,14 @@ class ReverseLab(VSphereLab):
             "policy": {"crashConsistentMinutes": 5},
             "dataKey": "AAAA",
         } | change
+
+    def server_says(self, state: dict[str, Any]) -> None:
+        self.azure_server.state = state
+
+    def server_answer(self) -> list[dict[str, Any]]:
+        return list(self.azure_server.answer["machines"])
+
+    def speak_from_azure(self, name: str) -> None:
+        host = self.network.host(f"{name}.azure", AZURE_VNET)
+        Speaker(self, host, "agent", self.machine_id(self.vcenter.find_vm(name)), zone="azure")
+        self.clock.wait(5)
