@@ -53,12 +53,19 @@ def _traced(requirement: Requirement) -> Iterable[str]:
     yield f"{requirement.id} ({requirement.level}, {requirement.profile}, claim {requirement.claim}, {requirement.status})"
     yield f"  {requirement.statement}"
     yield f"  {requirement.where}:{requirement.line}"
+    yield f"  review: {_review(requirement)}"
     for lead, sources in (("source", requirement.source), ("against", requirement.against)):
         yield from (f"  {lead}: {_shown(source)}" for source in sources)
     for case in requirement.cases:
         yield f"  {case.id}"
         for part in ("given", "but", "when", "then"):
             yield from (f"      {part:<6} {step.text}" for step in getattr(case, part))
+
+
+def _review(requirement: Requirement) -> str:
+    if requirement.stale_review:
+        return f"changed since ({requirement.reviewed}); now {requirement.stamp}"
+    return f"current ({requirement.stamp})" if requirement.reviewed else f"none; the stamp would be {requirement.stamp}"
 
 
 def _shown(source: Source) -> str:

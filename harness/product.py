@@ -225,7 +225,8 @@ class Session(Protocol):
 
     # before a machine can be protected
     def prepare(self) -> Answer:
-        """Everything that protection needs: components registered, vCenter added and discovered, policies. Again is harmless."""
+        """Everything that protection needs: components registered, vCenter added, policies, and a fresh look at the vCenter, so
+        that every machine which exists now is discovered. Again is harmless."""
         ...
 
     def registration_key(self) -> Answer: ...
@@ -258,7 +259,10 @@ class Session(Protocol):
     def resume_plan(self, name: str) -> Answer: ...
 
     # observe
-    def machine(self, vm: str) -> Machine: ...
+    def machine(self, vm: str) -> Machine:
+        """What the product says of the machine. One it knows nothing of is `unprotected`."""
+        ...
+
     def protectable(self) -> list[str]:
         """The machines that were discovered and can be chosen, by name."""
         ...

@@ -3,6 +3,8 @@
 `load_specs(folder)` reads everything below a folder. A mistake is a `SpecError` with file and line.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -61,7 +63,15 @@ class Requirement:
     against: tuple[Source, ...]
     where: str
     line: int
+    since: str = ""
+    stamp: str = ""  #: what `reviewed` has to be for the review to cover the text as it stands
+    reviewed: str = ""
     cases: tuple[Case, ...] = field(default=())
+
+    @property
+    def stale_review(self) -> bool:
+        """Reviewed once, and changed since."""
+        return bool(self.reviewed) and self.reviewed != self.stamp
 
     @property
     def counted(self) -> bool:
@@ -138,8 +148,17 @@ def _requirement(name: str, node: Node, area: str, pages: dict[str, Page]) -> Re
         against=_sources(keys["against"], pages) if "against" in keys else (),
         where=node.where,
         line=node.line,
+        since=keys["since"].text("since") if "since" in keys else "",
+        stamp=_stamp(keys),
+        reviewed=keys["reviewed"].text("reviewed") if "reviewed" in keys else "",
         cases=cases,
     )
+
+
+def _stamp(keys: dict[str, Node]) -> str:
+    """A hash over what a reviewer compares: statement, sources, scenarios."""
+    read = {name: keys[name].plain() for name in ("statement", "source", "against", "scenarios") if name in keys}
+    return "r" + hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _twins(name: str, node: Node, cases: tuple[Case, ...]) -> None:

@@ -127,3 +127,12 @@ def test_a_folder_without_sources_says_so(write_specs: Callable[..., Path]) -> N
     (folder / "sources.yaml").unlink()
     with pytest.raises(SpecError, match=r"specs/sources.yaml:1: there is no such file"):
         load_specs(folder)
+
+
+def test_a_review_is_stale_when_the_text_changed(write_specs: Callable[..., Path]) -> None:
+    (plain,) = load_specs(write_specs(GOOD))
+    reviewed = GOOD.replace("    level: must", f"    level: must\n    reviewed: {plain.stamp}\n    since: '0.1'")
+    (current,) = load_specs(write_specs(reviewed))
+    assert (current.stale_review, current.since) == (False, "0.1")
+    (changed,) = load_specs(write_specs(reviewed.replace("powered-off", "unreachable")))
+    assert changed.stale_review
