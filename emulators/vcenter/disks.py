@@ -1,60 +1,26 @@
-"""Virtual disks with bytes: a sparse file, delta layers on it, and a map of which 64 KiB block changed in which generation.
+"""Virtual disks with bytes: layers, the points that snapshots pin, and a map of which 64 KiB block changed in which generation.
 
 A `Disk` is one VMDK family: the base extent and the deltas that snapshots put on it. Its `top` takes the writes; layers that a
-snapshot refers to are *pinned* and never change again. `DiskStore` is the folder of one datastore: it finds disks by file name,
-counts their space and says when there is none left.
+snapshot refers to are *pinned* and never change again.
 """
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emulators.vcenter.vmdk import (
-    BLOCK,
-    SECTOR,
-    Descriptor,
-    NotAVmdk,
-    delta_header,
-    delta_shape,
-    read_descriptor,
-    write_descriptor,
-)
+from emulators.vcenter.layers import Layer, chain, create_delta, read, write_at, write_grain
+from emulators.vcenter.vmdk import BLOCK, SECTOR, write_descriptor
 
-_COPY = 1024 * 1024
+if TYPE_CHECKING:
+    from emulators.vcenter.disk_store import DiskStore
 
 
 class NoSpace(OSError):
     """The datastore has no room for what was to be written."""
-
-
-@dataclass(slots=True)
-class Layer:
-    """One extent and its descriptor. `grains` is None for a base extent, else the grain table: sector of each block, or 0."""
-
-    path: Path
-    descriptor: Descriptor
-    file: int
-    parent: "Layer | None" = None
-    grains: Any = None
-    end: int = 0
-
-    @property
-    def extent(self) -> Path:
-        return self.path.with_name(self.descriptor.extent)
-
-    def allocated(self) -> int:
-        """Bytes of data this delta holds."""
-        return int(np.count_nonzero(self.grains)) * BLOCK if self.grains is not None else 0
-
-    def close(self) -> None:
-        if self.file >= 0:
-            os.close(self.file)
-            self.file = -1
 
 
 @dataclass(slots=True)
@@ -94,7 +60,7 @@ class Disk:
         """Bytes as the guest sees them, or as they were in the pinned layer `at`."""
         self._check(offset, length)
         with self.lock:
-            return _read(at or self.top, offset, length)
+            return read(at or self.top, offset, length)
 
     def write(self, offset: int, data: bytes) -> None:
         """Write through to the file. Raises `NoSpace` before anything is changed."""
@@ -105,7 +71,7 @@ class Disk:
             first, last = offset // BLOCK, (offset + len(data) - 1) // BLOCK + 1
             self._reserve(first, last)
             if self.top.grains is None:
-                _write_at(self.top.file, data, offset)
+                write_at(self.top.file, data, offset)
             else:
                 self._write_delta(offset, memoryview(data), first, last)
             self.generations[first:last] = self.generation
@@ -135,13 +101,13 @@ class Disk:
             piece = data[start - offset : stop - offset]
             sector = int(layer.grains[block])
             if sector:
-                _write_at(layer.file, piece, sector * SECTOR + start - block * BLOCK)
+                write_at(layer.file, piece, sector * SECTOR + start - block * BLOCK)
                 continue
             if len(piece) < BLOCK:  # copy on write: the rest of the block comes from below
-                below = bytearray(_read(layer.parent, block * BLOCK, min(BLOCK, self.size - block * BLOCK)).ljust(BLOCK, b"\0"))
+                below = bytearray(read(layer.parent, block * BLOCK, min(BLOCK, self.size - block * BLOCK)).ljust(BLOCK, b"\0"))
                 below[start - block * BLOCK : stop - block * BLOCK] = piece
                 piece = memoryview(below)
-            _write_grain(layer, block, piece)
+            write_grain(layer, block, piece)
 
     # snapshots -------------------------------------------------------------------------------------------------------
 
@@ -157,7 +123,7 @@ class Disk:
         with self.lock:
             self.generation += 1
             target = self.pins[key]
-            for layer in [*_chain(self.top), *_chain(target)]:  # every block that differs lies in one of these deltas
+            for layer in [*chain(self.top), *chain(target)]:  # every block that differs lies in one of these deltas
                 if layer.grains is not None:
                     self.generations[np.nonzero(layer.grains[: len(self.generations)])[0]] = self.generation
             self.top = self._add_delta(target)
@@ -196,7 +162,7 @@ class Disk:
         taken = {layer.path.name for layer in self.layers}
         number = next(n for n in range(1, 1_000_000) if f"{base.stem}-{n:06d}.vmdk" not in taken)
         path = base.with_name(f"{base.stem}-{number:06d}.vmdk")
-        layer = _create_delta(path, parent)
+        layer = create_delta(path, parent)
         self.layers.append(layer)
         self.store.know(self, layer)
         return layer
@@ -222,13 +188,13 @@ class Disk:
         for block in np.nonzero(child.grains)[0]:
             number = int(block)
             length = min(BLOCK, self.size - number * BLOCK)
-            data = _read(child, number * BLOCK, length)
+            data = read(child, number * BLOCK, length)
             if layer.grains is None:
-                _write_at(layer.file, data, number * BLOCK)
+                write_at(layer.file, data, number * BLOCK)
             elif layer.grains[number]:
-                _write_at(layer.file, data, int(layer.grains[number]) * SECTOR)
+                write_at(layer.file, data, int(layer.grains[number]) * SECTOR)
             else:
-                _write_grain(layer, number, memoryview(data.ljust(BLOCK, b"\0")))
+                write_grain(layer, number, memoryview(data.ljust(BLOCK, b"\0")))
         for other in self.layers:
             if other.parent is child:
                 other.parent = layer
@@ -276,284 +242,8 @@ class Disk:
                 layer.close()
 
 
-class DiskStore:
-    """All disks of one datastore folder. `capacity` is in bytes."""
-
-    def __init__(self, folder: Path, capacity: int, new_uuid: Callable[[], str]):
-        self.folder = folder.resolve()
-        self.capacity = capacity
-        self._new_uuid = new_uuid
-        self._disks: dict[str, Disk] = {}  # by the relative name of each of their descriptors
-        self._lock = threading.RLock()
-        self._used = 0
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    # names -----------------------------------------------------------------------------------------------------------
-
-    def path(self, relative: str) -> Path:
-        """The file of a datastore path. Raises `ValueError` when it would leave the datastore (`..`, absolute, links)."""
-        if not relative or "\0" in relative or "\\" in relative:
-            raise ValueError(f"{relative!r} is not a path in the datastore")
-        path = (self.folder / relative.lstrip("/")).resolve()
-        if not path.is_relative_to(self.folder):
-            raise ValueError(f"{relative!r} leaves the datastore")
-        return path
-
-    def relative(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
-
-    # disks -----------------------------------------------------------------------------------------------------------
-
-    def create(self, relative: str, size: int, *, thin: bool = True, uuid: str = "", source: Path | None = None) -> Disk:
-        """Make a disk of `size` bytes (rounded up to sectors), filled from `source` if given.
-
-        Raises `FileExistsError`, `NoSpace`, `ValueError` (bad path or size)."""
-        size = -(-size // SECTOR) * SECTOR
-        if size <= 0:
-            raise ValueError("a disk has at least one sector")
-        path = self.path(relative)
-        if path.exists():
-            raise FileExistsError(f"{relative} exists already")
-        if not thin:
-            self.take(size)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = Descriptor(size, f"{path.stem}-flat.vmdk", "vmfs", uuid or disk_uuid(self._new_uuid()), thin)
-        descriptor.cid = self._new_uuid().replace("-", "")[:8]
-        extent = path.with_name(descriptor.extent)
-        file = os.open(extent, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        os.ftruncate(file, size)
-        write_descriptor(path, descriptor)
-        layer = Layer(path, descriptor, file)
-        disk = Disk(self, relative, [layer], layer, _change_uuid(self._new_uuid()), np.zeros(-(-size // BLOCK), np.uint32))
-        self.know(disk, layer)
-        try:
-            if source is not None:
-                _fill(disk, source)
-        except OSError:
-            self.delete(disk)
-            raise
-        return disk
-
-    def open(self, relative: str) -> Disk:
-        """The disk of a descriptor file. Raises `FileNotFoundError`, `NotAVmdk`, `ValueError`."""
-        path = self.path(relative)
-        with self._lock:
-            found = self._disks.get(self.relative(path))
-            if found is not None:
-                return found
-            layers = [_open_layer(path)]
-            while layers[-1].descriptor.parent:
-                if len(layers) > 256:
-                    raise NotAVmdk(f"{relative} has too many parents")
-                parent = self.path(self.relative(layers[-1].path.with_name(layers[-1].descriptor.parent)))
-                layers[-1].parent = _open_layer(parent)
-                layers.append(layers[-1].parent)
-            layers.reverse()
-            base = layers[0]
-            if not base.descriptor.uuid:
-                base.descriptor.uuid = disk_uuid(self._new_uuid())
-                write_descriptor(base.path, base.descriptor)
-            disk = Disk(self, self.relative(base.path), layers, layers[-1], _change_uuid(self._new_uuid()))
-            disk.generations, disk.generation = self._load_generations(disk)
-            for layer in layers:
-                self.know(disk, layer)
-            self.recount()
-            return disk
-
-    def delete(self, disk: Disk) -> None:
-        """Remove a disk and all its files."""
-        with disk.lock:
-            for layer in list(disk.layers):
-                self.forget(layer)
-                layer.close()
-                layer.extent.unlink(missing_ok=True)
-                layer.path.unlink(missing_ok=True)
-            _tracking_file(disk).unlink(missing_ok=True)
-        self.recount()
-
-    def know(self, disk: Disk, layer: Layer) -> None:
-        with self._lock:
-            self._disks[self.relative(layer.path)] = disk
-
-    def forget(self, layer: Layer) -> None:
-        with self._lock:
-            self._disks.pop(self.relative(layer.path), None)
-
-    def disks(self) -> list[Disk]:
-        with self._lock:
-            return list({id(disk): disk for disk in self._disks.values()}.values())
-
-    def close(self) -> None:
-        for disk in self.disks():
-            disk.close()
-
-    # space -----------------------------------------------------------------------------------------------------------
-
-    @property
-    def free(self) -> int:
-        return max(0, self.capacity - self._used)
-
-    def take(self, count: int) -> None:
-        """Count `count` more bytes as used. Raises `NoSpace`."""
-        with self._lock:
-            if self._used + count > self.capacity:
-                raise NoSpace(f"the datastore has {self.free} bytes free, {count} are needed")
-            self._used += count
-
-    def recount(self) -> None:
-        """Count the space again, after something was deleted."""
-        with self._lock:
-            self._used = sum(disk.used() for disk in self.disks())
-
-    # change tracking on disk -----------------------------------------------------------------------------------------
-
-    def save_generations(self, disk: Disk) -> None:
-        """Keep the block map beside the disk (`-ctk.vmdk`), so that it is found again with the file."""
-        _tracking_file(disk).write_bytes(b"CTK1" + disk.generation.to_bytes(4, "little") + disk.generations.tobytes())
-
-    def _load_generations(self, disk: Disk) -> tuple[Any, int]:
-        blocks = -(-disk.size // BLOCK)
-        try:
-            kept = _tracking_file(disk).read_bytes()
-        except FileNotFoundError:
-            kept = b""
-        if kept[:4] == b"CTK1" and len(kept) == 8 + 4 * blocks:
-            return np.frombuffer(kept[8:], np.uint32).copy(), int.from_bytes(kept[4:8], "little")
-        generations = np.zeros(blocks, np.uint32)
-        for start, stop in _data(disk.layers[0].file, disk.size):
-            generations[start // BLOCK : -(-stop // BLOCK)] = 1
-        for layer in disk.layers[1:]:
-            generations[np.nonzero(layer.grains[:blocks])[0]] = 1
-        return generations, 2
-
-
-def disk_uuid(fresh: str) -> str:
-    """A UUID as ESXi gives its disks: starts with 6000C29 (VMware's OUI)."""
-    return f"6000C29{fresh[7:]}"
-
-
-def _change_uuid(fresh: str) -> str:
-    digits = fresh.replace("-", "")
-    pairs = ["52", *(digits[i : i + 2] for i in range(2, 32, 2))]
-    return " ".join(pairs[:8]) + "-" + " ".join(pairs[8:])
-
-
-def _tracking_file(disk: Disk) -> Path:
-    base = disk.layers[0].path if disk.layers else disk.store.path(disk.name)
-    return base.with_name(f"{base.stem}-ctk.vmdk")
-
-
-def _open_layer(path: Path) -> Layer:
-    descriptor = read_descriptor(path)
-    file = os.open(path.with_name(descriptor.extent), os.O_RDWR | os.O_NOFOLLOW)
-    layer = Layer(path, descriptor, file)
-    if descriptor.kind == "vmfsSparse":
-        shape = delta_shape(descriptor.size)
-        if os.pread(file, 4, 0) != b"COWD":
-            layer.close()
-            raise NotAVmdk(f"{descriptor.extent} is not a delta extent")
-        table = os.pread(file, shape.tables * 4096 * 4, shape.table_offset)
-        layer.grains = np.frombuffer(table.ljust(shape.tables * 4096 * 4, b"\0"), np.uint32).copy()
-        layer.end = -(-os.fstat(file).st_size // BLOCK) * BLOCK
-    elif os.fstat(file).st_size < descriptor.size:
-        layer.close()
-        raise NotAVmdk(f"{descriptor.extent} is shorter than its descriptor says")
-    return layer
-
-
-def _create_delta(path: Path, parent: Layer) -> Layer:
-    size = parent.descriptor.size
-    cid = f"{(int(parent.descriptor.cid, 16) + 1) & 0xFFFFFFFF:08x}"
-    below = parent.descriptor
-    descriptor = Descriptor(
-        size, f"{path.stem}-delta.vmdk", "vmfsSparse", below.uuid, below.thin, below.adapter, parent.path.name, cid, below.cid
-    )
-    shape = delta_shape(size)
-    file = os.open(path.with_name(descriptor.extent), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.pwrite(file, delta_header(size), 0)
-    os.ftruncate(file, shape.data_offset)
-    write_descriptor(path, descriptor)
-    return Layer(path, descriptor, file, parent, np.zeros(shape.tables * 4096, np.uint32), shape.data_offset)
-
-
-def _chain(layer: Layer | None) -> Iterator[Layer]:
-    while layer is not None:
-        yield layer
-        layer = layer.parent
-
-
-def _read(layer: Layer | None, offset: int, length: int) -> bytes:
-    assert layer is not None, "a delta always stands on something"
-    if layer.grains is None:
-        return os.pread(layer.file, length, offset).ljust(length, b"\0")
-    parts = []
-    position, end = offset, offset + length
-    while position < end:
-        block = position // BLOCK
-        sector = int(layer.grains[block])
-        stop = min(end, (block + 1) * BLOCK)
-        if sector:
-            within = sector * SECTOR + position - block * BLOCK
-            parts.append(os.pread(layer.file, stop - position, within).ljust(stop - position, b"\0"))
-        else:
-            while stop < end and not layer.grains[stop // BLOCK]:
-                stop = min(end, stop + BLOCK)
-            parts.append(_read(layer.parent, position, stop - position))
-        position = stop
-    return b"".join(parts)
-
-
-def _write_at(file: int, data: bytes | memoryview, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(file, view, offset)
-        view, offset = view[written:], offset + written
-
-
-def _write_grain(layer: Layer, block: int, data: memoryview) -> None:
-    """Data first, then the table entry: a torn write leaves the old content."""
-    _write_at(layer.file, data, layer.end)
-    layer.grains[block] = layer.end // SECTOR
-    shape = delta_shape(layer.descriptor.size)
-    _write_at(layer.file, (layer.end // SECTOR).to_bytes(4, "little"), shape.table_offset + 4 * block)
-    layer.end += BLOCK
-
-
 def _runs(blocks: Any) -> Iterator[tuple[int, int]]:
     if not len(blocks):
         return
     for run in np.split(blocks, np.flatnonzero(np.diff(blocks) != 1) + 1):
         yield int(run[0]), int(run[-1]) + 1
-
-
-def _data(file: int, size: int) -> Iterator[tuple[int, int]]:
-    """Areas of a sparse file that hold data."""
-    position = 0
-    while position < size:
-        try:
-            start = os.lseek(file, position, os.SEEK_DATA)
-        except OSError:  # nothing but a hole to the end
-            return
-        stop = min(size, os.lseek(file, start, os.SEEK_HOLE))
-        if start >= size:
-            return
-        yield start, stop
-        position = stop
-
-
-def _fill(disk: Disk, source: Path) -> None:
-    zeros = bytes(BLOCK)
-    file = os.open(source, os.O_RDONLY)
-    try:
-        size = os.fstat(file).st_size
-        if size > disk.size:
-            raise ValueError(f"{source.name} has {size} bytes, the disk only {disk.size}")
-        for start, stop in _data(file, size):
-            for position in range(start // BLOCK * BLOCK, stop, _COPY):
-                data = os.pread(file, min(_COPY, size - position), position)
-                for offset in range(0, len(data), BLOCK):
-                    block = data[offset : offset + BLOCK]
-                    if block != zeros[: len(block)]:
-                        disk.write(position + offset, block)
-    finally:
-        os.close(file)

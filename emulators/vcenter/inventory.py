@@ -17,7 +17,7 @@ from emulators.vcenter.records import Ref
 
 if TYPE_CHECKING:
     from emulators.vcenter.authorization import Authorization
-    from emulators.vcenter.disks import DiskStore
+    from emulators.vcenter.disk_store import DiskStore
     from emulators.vcenter.events import EventLog
     from emulators.vcenter.guests import GuestHooks
     from emulators.vcenter.kind import Kind

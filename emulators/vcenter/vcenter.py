@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emulators.clock import Clock
 from emulators.vcenter.authorization import ROLE_NAMES, Authorization, Permission
-from emulators.vcenter.disks import DiskStore
+from emulators.vcenter.disk_store import DiskStore
 from emulators.vcenter.events import EventLog
 from emulators.vcenter.guests import GuestHooks, GuestState
 from emulators.vcenter.inventory import Inventory, ref
@@ -91,8 +91,9 @@ class VCenter:
         firmware: str = "bios",
         uuid: str = "",
         powered_on: bool = False,
+        controller: str = "ParaVirtualSCSIController",
     ) -> VirtualMachine:
-        """Add a machine with disks on one paravirtual SCSI controller and a card on each network of `nics`.
+        """Add a machine with disks on one SCSI controller of type `controller` and a card on each network of `nics`.
 
         `folder` is a path below the datacenter's vm folder; missing ones are made. Raises `OSError` or `ValueError` for a disk
         that cannot be made. `powered_on` starts it at once, with its guest.
@@ -117,7 +118,7 @@ class VCenter:
                 settings=settings,
                 uuid=uuid,
             )
-            self._add_disks(vm, disks)
+            self._add_disks(vm, disks, controller)
             for number, network in enumerate(nics):
                 found = next((one for one in inventory.all_of(Network) if one.name == network), None)
                 if found is None:
@@ -132,8 +133,8 @@ class VCenter:
             self.power_on(vm)
         return vm
 
-    def _add_disks(self, vm: VirtualMachine, disks: Sequence[DiskSpec]) -> None:
-        controller = scsi_controller()
+    def _add_disks(self, vm: VirtualMachine, disks: Sequence[DiskSpec], kind: str) -> None:
+        controller = scsi_controller(kind=kind)
         vm.settings.devices[controller["key"]] = controller
         store = self.inventory.stores[vm.datastore.moid]
         for number, spec in enumerate(disks):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from emulators.vcenter.disks import DiskStore
+from emulators.vcenter.disk_store import DiskStore
 from emulators.vcenter.entity import ENTITY_OPERATIONS, ENTITY_PROPERTIES, Property
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Call, Inventory, ref

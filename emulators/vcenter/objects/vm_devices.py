@@ -3,9 +3,10 @@
 from typing import Any
 
 from emulators.vcenter import schema
-from emulators.vcenter.disks import Disk, Layer
+from emulators.vcenter.disks import Disk
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Inventory
+from emulators.vcenter.layers import Layer
 from emulators.vcenter.objects.virtual_machine import Settings, VirtualMachine
 from emulators.vcenter.paths import datastore_path
 from emulators.vcenter.records import Record, Ref

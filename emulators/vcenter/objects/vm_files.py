@@ -1,6 +1,6 @@
 """The files of a machine in its datastore folder: the .vmx, and the folder itself."""
 
-from emulators.vcenter.disks import DiskStore
+from emulators.vcenter.disk_store import DiskStore
 from emulators.vcenter.inventory import Inventory
 from emulators.vcenter.objects.virtual_machine import VirtualMachine
 

@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulators.clock import Clock
-from emulators.vcenter.disks import BLOCK, DiskStore, NoSpace, NotAVmdk
+from emulators.vcenter.disk_store import DiskStore
+from emulators.vcenter.disks import NoSpace
+from emulators.vcenter.vmdk import BLOCK, NotAVmdk
 
 SIZE = 5 * BLOCK + 512
 MIB = 1024 * 1024

@@ -1,0 +1,137 @@
+"""The layers of a disk: a base extent (plain sparse file) or a delta extent (grains of 64 KiB that stand on the layer below)."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emulators.vcenter.vmdk import (
+    BLOCK,
+    GRAINS_PER_TABLE,
+    SECTOR,
+    Descriptor,
+    NotAVmdk,
+    delta_header,
+    delta_shape,
+    read_descriptor,
+    write_descriptor,
+)
+
+
+@dataclass(slots=True)
+class Layer:
+    """One extent and its descriptor. `grains` is None for a base extent, else the grain table: sector of each block, or 0."""
+
+    path: Path
+    descriptor: Descriptor
+    file: int
+    parent: "Layer | None" = None
+    grains: Any = None
+    end: int = 0
+
+    @property
+    def extent(self) -> Path:
+        return self.path.with_name(self.descriptor.extent)
+
+    def allocated(self) -> int:
+        """Bytes of data this delta holds."""
+        return int(np.count_nonzero(self.grains)) * BLOCK if self.grains is not None else 0
+
+    def close(self) -> None:
+        if self.file >= 0:
+            os.close(self.file)
+            self.file = -1
+
+
+def open_layer(path: Path) -> Layer:
+    descriptor = read_descriptor(path)
+    file = os.open(path.with_name(descriptor.extent), os.O_RDWR | os.O_NOFOLLOW)
+    layer = Layer(path, descriptor, file)
+    if descriptor.kind == "vmfsSparse":
+        shape = delta_shape(descriptor.size)
+        if os.pread(file, 4, 0) != b"COWD":
+            layer.close()
+            raise NotAVmdk(f"{descriptor.extent} is not a delta extent")
+        table = os.pread(file, shape.tables * GRAINS_PER_TABLE * 4, shape.table_offset)
+        layer.grains = np.frombuffer(table.ljust(shape.tables * GRAINS_PER_TABLE * 4, b"\0"), np.uint32).copy()
+        layer.end = -(-os.fstat(file).st_size // BLOCK) * BLOCK
+    elif os.fstat(file).st_size < descriptor.size:
+        layer.close()
+        raise NotAVmdk(f"{descriptor.extent} is shorter than its descriptor says")
+    return layer
+
+
+def create_delta(path: Path, parent: Layer) -> Layer:
+    size = parent.descriptor.size
+    cid = f"{(int(parent.descriptor.cid, 16) + 1) & 0xFFFFFFFF:08x}"
+    below = parent.descriptor
+    descriptor = Descriptor(
+        size, f"{path.stem}-delta.vmdk", "vmfsSparse", below.uuid, below.thin, below.adapter, parent.path.name, cid, below.cid
+    )
+    shape = delta_shape(size)
+    file = os.open(path.with_name(descriptor.extent), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.pwrite(file, delta_header(size), 0)
+    os.ftruncate(file, shape.data_offset)
+    write_descriptor(path, descriptor)
+    return Layer(path, descriptor, file, parent, np.zeros(shape.tables * GRAINS_PER_TABLE, np.uint32), shape.data_offset)
+
+
+def chain(layer: Layer | None) -> Iterator[Layer]:
+    while layer is not None:
+        yield layer
+        layer = layer.parent
+
+
+def read(layer: Layer | None, offset: int, length: int) -> bytes:
+    assert layer is not None, "a delta always stands on something"
+    if layer.grains is None:
+        return os.pread(layer.file, length, offset).ljust(length, b"\0")
+    parts = []
+    position, end = offset, offset + length
+    while position < end:
+        block = position // BLOCK
+        sector = int(layer.grains[block])
+        stop = min(end, (block + 1) * BLOCK)
+        if sector:
+            within = sector * SECTOR + position - block * BLOCK
+            parts.append(os.pread(layer.file, stop - position, within).ljust(stop - position, b"\0"))
+        else:
+            while stop < end and not layer.grains[stop // BLOCK]:
+                stop = min(end, stop + BLOCK)
+            parts.append(read(layer.parent, position, stop - position))
+        position = stop
+    return b"".join(parts)
+
+
+def write_at(file: int, data: bytes | memoryview, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def write_grain(layer: Layer, block: int, data: memoryview) -> None:
+    """Data first, then the table entry: a torn write leaves the old content."""
+    write_at(layer.file, data, layer.end)
+    layer.grains[block] = layer.end // SECTOR
+    shape = delta_shape(layer.descriptor.size)
+    write_at(layer.file, (layer.end // SECTOR).to_bytes(4, "little"), shape.table_offset + 4 * block)
+    layer.end += BLOCK
+
+
+def data_areas(file: int, size: int) -> Iterator[tuple[int, int]]:
+    """Areas of a sparse file that hold data."""
+    position = 0
+    while position < size:
+        try:
+            start = os.lseek(file, position, os.SEEK_DATA)
+        except OSError:  # nothing but a hole to the end
+            return
+        stop = min(size, os.lseek(file, start, os.SEEK_HOLE))
+        if start >= size:
+            return
+        yield start, stop
+        position = stop
