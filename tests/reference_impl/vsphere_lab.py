@@ -23,16 +23,16 @@ STORE = {"account": "cache", "blobEndpoint": "b", "queueEndpoint": "q", "key": "
 class VSphereLab(SiteLab):
     """`events` is the order of things: power of machines, contacts with the install door."""
 
-    def __init__(self, folder: Path, *, rules: Rules | None = None, target_extra: dict[str, str] | None = None):
+    def __init__(self, folder: Path, *, rules: Rules | None = None, disk_size: int = MIB):
         super().__init__(folder, rules=rules)
+        self.disk_size = disk_size
         self.events: list[str] = []
         self.obedient = True
         self.vcenter = VCenter(self.clock, folder / "vcenter", users=USERS, hooks=self)
         self.network.host("vcenter", ONPREM).listen(443, self.vcenter.wsgi)
-        extra = {"disk.EnableUUID": "TRUE"} if target_extra is None else target_extra
         self.web = self.add("web", "windows9Server64Guest", 2, {})
         self.app = self.add("app", "debian9_64Guest", 1, {})
-        self.mt_vm = self.add("master-target", "windows9Server64Guest", 1, extra)
+        self.mt_vm = self.add("master-target", "windows9Server64Guest", 1, {"disk.EnableUUID": "TRUE"})
         self.agents: dict[str, Speaker] = {}
         self.doors: list[dict[str, Any]] = []
         self.clock.wait(5)
@@ -43,7 +43,7 @@ class VSphereLab(SiteLab):
             guest_id=guest_id,
             cpus=2,
             memory_mb=1024,
-            disks=[DiskSpec(MIB, None) for _ in range(disks)],
+            disks=[DiskSpec(self.disk_size, None) for _ in range(disks)],
             extra_config=extra,
         )
         if name != "master-target":
