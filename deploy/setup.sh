@@ -83,7 +83,7 @@ azurite() {
     [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
     find_npm
     say "installing Azurite (deploy/azurite/package-lock.json)"
-    (cd "$AZURITE" && PATH=$node_path "${npm_command[@]}" ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) \
+    (cd "$AZURITE" && PATH=$node_path "${npm_command[@]}" ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2) \
         || fail "Azurite could not be installed: see the message above"
     printf '%s\n' "$wanted" >"$stamp"
 }
