@@ -22,6 +22,7 @@ from harness.terms import terms
 from harness.verdict import ERROR, FAIL, INCONCLUSIVE, UNOBSERVABLE, UNSUPPORTED, Result
 
 RECORD = "drillbed.record"
+REQUIREMENT = "requirement"
 MARKS = (
     "must: the documents state it as a fact",
     "should: advice",
@@ -91,13 +92,20 @@ class Conformance:
             # Taken out again: it is for the record, not for JUnit's properties.
             report.user_properties = [(name, value) for name, value in report.user_properties if name != RECORD]
             self.recorder.case(json.loads(str(texts[0])))
-        elif report.failed and report.when not in ("setup", "call"):
+        elif report.when not in ("setup", "call") and (report.failed or _is_case(report)):
             # A worker died, or the harness broke outside of the scenario: nothing may turn green by that.
-            self.recorder.lost(report.nodeid, str(report.longrepr))
+            self.recorder.lost(report.nodeid, str(report.longrepr or "no result came"))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if self.controls and report.failed:
+            self.recorder.unread += 1
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if self.controls:
+            option = self.config.option
+            self.recorder.stopped = bool(session.shouldfail or session.shouldstop)
+            self.recorder.partial = bool(option.keyword or option.markexpr or any("::" in str(a) for a in self.config.args))
             session.exitstatus = self.recorder.close(int(exitstatus))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -106,6 +114,10 @@ class Conformance:
         terminalreporter.section("conformance")
         for line in self.recorder.summary():
             terminalreporter.write_line(line)
+
+
+def _is_case(report: pytest.TestReport) -> bool:
+    return any(name == REQUIREMENT for name, _ in report.user_properties)
 
 
 def _axes(config: pytest.Config, loaded: Loaded) -> Axes:
@@ -158,6 +170,9 @@ class RequirementNode(pytest.Collector):
         for case in requirement.cases:
             item: CaseItem = CaseItem.from_parent(self, name=case.name)
             item.requirement, item.case, item.conformance = requirement, case, self.conformance
+            profile = self.conformance.axes.profile
+            item.user_properties += [(REQUIREMENT, requirement.id), ("level", requirement.level)]
+            item.user_properties += [("claim", requirement.claim), ("profile", profile)]
             yield item
 
 
@@ -176,12 +191,6 @@ class CaseItem(pytest.Item):
     def setup(self) -> None:
         loaded = self.conformance.loaded
         self.attempt = Attempt(self.case, loaded.product, loaded.worlds, self.conformance.setup)
-        self.user_properties += [
-            ("requirement", self.requirement.id),
-            ("level", self.requirement.level),
-            ("claim", self.requirement.claim),
-            ("profile", self.conformance.axes.profile),
-        ]
         if not self.attempt.prepare():
             self._raise(self.attempt.result)
 

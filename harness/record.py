@@ -17,6 +17,7 @@ from harness.verdict import (
     CONFORMANT,
     ERROR,
     FAIL,
+    INCOMPLETE,
     INCONCLUSIVE,
     PASS,
     UNDECIDED,
@@ -90,6 +91,9 @@ class Recorder:
     folder: Path | None
     description: Description
     axes: Axes
+    stopped: bool = False  #: ended before everything was asked (-x, Ctrl-C)
+    partial: bool = False  #: only a selection was asked (-k, -m, an id)
+    unread: int = 0  #: files that could not be collected
     _file: TextIO | None = None
     _seen: set[str] = field(default_factory=set)
     _verdicts: Counter[str] = field(default_factory=Counter)
@@ -126,16 +130,21 @@ class Recorder:
         self._write({"kind": "lost", "node": node, "why": why[-2000:]})
 
     def words(self) -> dict[str, str]:
-        """Claim to word."""
-        lost = bool(self._claims.get(""))
-        return {claim: UNDECIDED if lost else claim_word(verdicts) for claim, verdicts in sorted(self._claims.items()) if claim}
+        """Claim to word. Where the run was stopped nothing is conformant, and where a result was lost nothing is decided."""
+        if self._claims.get(""):
+            return {claim: UNDECIDED for claim in sorted(self._claims) if claim}
+        words = {claim: claim_word(verdicts) for claim, verdicts in sorted(self._claims.items())}
+        if self.stopped:
+            return {claim: INCOMPLETE if word == CONFORMANT else word for claim, word in words.items()}
+        return words
 
     def close(self, exitstatus: int) -> int:
         """Ends the record; returns the exit code. `exitstatus` is pytest's own."""
         code = self._exit_code(exitstatus)
         counts = {verdict: self._verdicts[verdict] for verdict in VERDICTS}
         if exitstatus in (0, 1, 5):
-            self._write({"kind": "footer", "counts": counts, "claims": self.words(), "notes": self._notes, "exit": code})
+            self._write({"kind": "footer", "counts": counts, "claims": self.words(), "notes": self._notes,
+                         "partial": self.partial or self.stopped, "exit": code})  # fmt: skip
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -145,11 +154,15 @@ class Recorder:
         if exitstatus not in (0, 1, 5):
             # Interrupted, a mistake in a specification or on the command line (2, 4), or broken (3).
             return OURS if exitstatus == OURS else USAGE
+        if self.unread:
+            return USAGE
         if self._verdicts[ERROR]:
             return OURS
         if not any(self._verdicts[verdict] for verdict in (PASS, FAIL, INCONCLUSIVE)):
             return NOTHING
-        return DONE if all(word == CONFORMANT for word in self.words().values()) else NOT_RIGHT
+        right = all(word == CONFORMANT for word in self.words().values())
+        # Ordinary tests may have run beside the cases: their failure counts too.
+        return DONE if right and exitstatus == 0 else NOT_RIGHT
 
     def summary(self) -> list[str]:
         """The last lines of a run, for people."""
@@ -157,6 +170,8 @@ class Recorder:
         lines = [f"{claim}: {word}" for claim, word in self.words().items()]
         lines += [f"note: {note}" for note in self._notes]
         lines.append(counts or "nothing was asked")
+        if self.partial or self.stopped:
+            lines.append("only a part was asked: the words above speak of that part")
         if self.folder is not None:
             lines.append(f"record: {self.folder / 'run.ndjson'}")
         return lines

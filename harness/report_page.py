@@ -50,6 +50,8 @@ def _claims(record: Record) -> Iterator[str]:
         if count:
             yield f"<tr><td class={verdict}>{verdict}<td>{count}</tr>"
     yield "</table>"
+    if record.footer["partial"]:
+        yield "<p><b>Only a part was asked:</b> the words above speak of that part.</p>"
     if record.footer["notes"]:
         yield "<p>Notes (advice, or not yet counted):</p><ul>"
         yield from (f"<li>{escape(note)}</li>" for note in record.footer["notes"])

@@ -60,4 +60,5 @@ def badge_of(record: Record) -> dict[str, object]:
     colours = {CONFORMANT: "brightgreen", INCOMPLETE: "yellow"}
     worst = next((word for word in words.values() if word != CONFORMANT), CONFORMANT if words else INCOMPLETE)
     message = "; ".join(f"{claim}: {word}" for claim, word in words.items()) or "nothing asked"
+    message += " (in part)" if record.footer["partial"] else ""
     return {"schemaVersion": 1, "label": "conformance", "message": message, "color": colours.get(worst, "red")}

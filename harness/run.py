@@ -75,7 +75,7 @@ class Step:
 class Seen:
     """A machine from all sides, to compare with."""
 
-    machine: Machine | None
+    machine: Machine
     sides: dict[str, VirtualMachine | None]
     contents: dict[str, tuple[Content, ...]]
 
@@ -157,22 +157,13 @@ class Run:
     # observation -----------------------------------------------------------------------------------------------------
 
     def look(self, vm: str) -> Seen:
-        """A machine from all sides. What cannot be observed is left out."""
+        """A machine from all sides, with the bytes of its disks where it is off."""
         sides = {side: self.world.machine(vm, side) for side in ("onprem", "azure")}
         contents = {}
         for side, found in sides.items():
-            if found is not None and found.power == "powered-off":
-                try:
-                    contents[side] = self.world.content(vm, side)
-                except UnobservableError:
-                    continue
-        return Seen(self._machine(vm), sides, contents)
-
-    def _machine(self, vm: str) -> Machine | None:
-        try:
-            return self.machine(vm)
-        except UnobservableError:
-            return None
+            if found is not None and found.power == "powered-off" and "observe-content" in self.description.capabilities:
+                contents[side] = self.world.content(vm, side)
+        return Seen(self.machine(vm), sides, contents)
 
     def flows(self) -> list[Flow]:
         """What crossed the network since the set-up ended; `bytes` counts only that."""

@@ -58,7 +58,8 @@ class Attempt:
         self.product = product
         self.worlds = worlds
         self.setup = replace(setup, seed=case_seed(setup.seed, case.id), case=case.id)
-        self.result = Result(case.id, PASS, seed=self.setup.seed)
+        # Until everything was judged the verdict is an error: whatever ends an attempt early, it cannot look like a pass.
+        self.result = Result(case.id, ERROR, seed=self.setup.seed, seen="the attempt did not reach its end")
         self._open = ExitStack()
         self._run: Run | None = None
         self._opened = 0.0
@@ -129,6 +130,7 @@ class Attempt:
             if not judgement.holds:
                 self._decide(FAIL, seen=judgement.seen)
                 return
+        self.result.verdict, self.result.seen = PASS, ""
 
     def _remember(self) -> None:
         run = self._running

@@ -101,9 +101,7 @@ def unchanged(run: Run, vm: str) -> Judgement:
 
 
 def _changes(before: Seen, after: Seen) -> list[str]:
-    changes = []
-    if before.machine is not None and after.machine is not None:
-        changes += _machine_changes(before.machine, after.machine)
+    changes = _machine_changes(before.machine, after.machine)
     for side in before.sides:
         if before.sides[side] != after.sides[side]:
             changes.append(f"{side} was {_shown(before.sides[side])} and is {_shown(after.sides[side])}")

@@ -100,6 +100,8 @@ def test_over_several_processes_the_record_is_the_same(tmp_path: Path, capsys: p
         ("Toy", ["--claim=core"], 0, "core: conformant"),
         ("blind", ["-k", "NET"], 5, "unobservable"),
         ("breaking", ["--claim=plans"], 3, "plans: undecided"),
+        ("leaving", ["--claim=plans"], 3, "plans: undecided"),
+        ("planned_allowed", ["-x", "--claim=core,failback"], 1, "only a part was asked"),
         ("under_snapshot", ["--claim=failback"], 0, "note: RPR-006::snapshot-on-machine: "),
         ("Toy", ["-k", "nothing-of-the-kind"], 5, "nothing was asked"),
         ("Toy", ["--claim=everything"], 2, "'everything' is not a claim"),
@@ -127,6 +129,18 @@ def test_a_mistake_in_a_specification_stops_with_its_place(tmp_path: Path, capsy
     assert code == 2
     assert "mistaken/a.yaml:3: the file has an unknown key 'requirement'" in out
     assert record(tmp_path)[-1]["kind"] == "header", "a run that was stopped has no footer"
+
+
+def test_a_file_that_cannot_be_read_never_turns_green(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    specs = tmp_path / "half"
+    specs.mkdir()
+    for name in ("sources.yaml", "failover/kinds.yaml"):
+        (specs / Path(name).name).write_text((EXAMPLES / name).read_text())
+    (specs / "broken.yaml").write_text("format: 1\n")
+    code, out = inside(tmp_path, capsys, str(specs), "--product=python:toy:Toy", "--continue-on-collection-errors")
+    assert code == 2, out
+    assert "half/broken.yaml:1: `area` is missing" in out
+    assert "4 pass" in out
 
 
 def test_without_a_product_the_plugin_does_nothing(tmp_path: Path) -> None:

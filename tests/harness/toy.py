@@ -196,6 +196,8 @@ class ToySession(PartialSession):
             return None
         if self.bad("breaks"):
             raise RuntimeError("the driver broke")
+        if self.bad("leaves"):
+            raise SystemExit(0)
         if self.bad("never-copies"):
             self.world.boxes[vm].ready_at = float("inf")
         refusal = self.refusal(vm, ("unprotected", "failback-committed"), "already-protected")
@@ -352,6 +354,10 @@ def single() -> Toy:
 
 def blind() -> Toy:
     return Toy(without=CAPABILITIES)
+
+
+def leaving() -> Toy:
+    return wrong("leaves")
 
 
 def breaking() -> Toy:
