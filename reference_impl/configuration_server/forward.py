@@ -25,8 +25,8 @@ from reference_impl.vsphere import shut_down as shut_down_guest
 #: Agents have their settings after the next heartbeat, theirs and the process server's; a few may get lost.
 SETTINGS_SECONDS = 300.0
 
-#: What agent and process server hold is uploaded within this time, or the answer is partial.
-SYNC_SECONDS = 1500.0
+#: What agent and process server hold is uploaded within this time, or the answer is partial: a failover does not wait for ever.
+SYNC_SECONDS = 420.0
 
 
 def protect(site: Site, service: Service, item: Work) -> Process:

@@ -3,7 +3,7 @@
 Every step finds out whether it was done already, so that work goes on after a kill where it stopped.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
 from reference_impl.configuration_server.prerequisites import (
     AGENT_UNREACHABLE,
@@ -32,8 +32,8 @@ from reference_impl.vsphere import Attachment, Session, VSphereError, attach_dis
 #: What fetches its settings in heartbeats has them within this time.
 SETTINGS_SECONDS = 300.0
 
-#: What is on its way to the master target is applied within this time.
-SETTLE_SECONDS = 1500.0
+#: What is on its way to the master target is there within this time, and applied or released within as much again.
+SETTLE_SECONDS = 420.0
 
 #: The vendor's number for a machine that its host cannot start.
 START_FAILED = "8038"
@@ -172,7 +172,11 @@ def _all_have_settings(site: Site, machine_id: str, generation: int) -> Process:
 
 
 def settle_reverse(site: Site, service: Service, item: Work) -> Process:
-    """Rest until the master target has applied all that was sent. FB-001: not before there is a point to go back to."""
+    """Rest until the master target has applied all that was sent. FB-001: not before there is a point to go back to.
+
+    What the process server in Azure cannot hand over would be lost: that fails. `partial` only says that the source did not end
+    in order, so that nobody knows whether it had more.
+    """
     protection = _reverse_protection(site, item)
     if site.rules.need_reverse_point and not protection.get("received"):
         raise WorkRefused("no-recovery-point", "no recovery point has reached the master target yet")
@@ -182,10 +186,26 @@ def settle_reverse(site: Site, service: Service, item: Work) -> Process:
         settled = yield from _applied(site, protection)
     finally:
         site.change_protection(item.machine_id, flush=False, settle=False)
+    if not settled:
+        _blame(site, protection)
     received = (site.protection(item.machine_id) or {}).get("received")
     applied = int(_target_says(site, protection).get("appliedSequence") or 0)
     result: Document = {"lastSequence": applied, "lastTag": point_of(received)}
-    return result if whole and settled else result | {"partial": True}
+    return result if whole else result | {"partial": True}
+
+
+def _blame(site: Site, protection: Document) -> NoReturn:
+    """Who keeps the stream from the master target's disks."""
+    target, server = (
+        site.component(MASTER_TARGET, protection["masterTargetId"]),
+        site.component(PROCESS_SERVER, protection["processServerId"]),
+    )
+    if target is None or site.silent(target, target["zone"]):
+        raise WorkRefused("master-target-missing", "the master target does not speak")
+    if server is None or site.silent(server, server["zone"]):
+        raise WorkRefused("process-server-unreachable", "the process server in Azure does not speak")
+    message = "the process server in Azure cannot hand all that it holds over to the master target (port 9443)"
+    raise WorkRefused("process-server-unreachable", message)
 
 
 def _reverse_protection(site: Site, item: Work) -> Document:

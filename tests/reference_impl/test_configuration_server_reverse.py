@@ -299,8 +299,9 @@ def test_settling_waits_for_the_master_target(back: Reversed) -> None:
     lab.agent.silence()
     lab.received = 11
     lab.clock.wait(61)
+    lab.service.refuse("settle-reverse", "process-server-unreachable", machineId=back.machine_id)
     work = lab.service.give("settle-reverse", machineId=back.machine_id)
-    lab.clock.wait(600)
+    lab.clock.wait(300)
     assert lab.service.result(work) is None, "one record has not reached the master target"
     lab.received = 12
     lab.clock.wait(95)

@@ -200,6 +200,7 @@ def test_an_unplugged_master_target_stops_the_points_and_is_seen(circle: Circle)
     assert circle.fact()["rpoSeconds"] > 900
     assert "upload-blocked" in circle.fact()["symptoms"]
     assert not circle.equal()
+    circle.service.refuse("settle-reverse", "process-server-unreachable", machineId=circle.machine_id(circle.web))
     circle.network.unblock(block)
     circle.clock.wait(700)
     assert circle.equal()
