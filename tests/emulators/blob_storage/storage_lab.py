@@ -37,6 +37,11 @@ class Lab:
         endpoints = {"blobEndpoint": self.service.blob_endpoint(name), "queueEndpoint": self.service.queue_endpoint(name)}
         return self.service.open_store(self.host, {"account": name, "key": key, **endpoints})
 
+    def close(self) -> None:
+        """Close what clients keep open."""
+        if isinstance(self.service, AzuriteStorage):
+            self.service.close()
+
 
 @dataclass
 class Running:
@@ -61,8 +66,9 @@ def azurite_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 
 def start_azurite(folder: Path, sockets: Sockets, node: str, package: Path, **more: Any) -> Azurite:
     certificate, key = sockets.authorities.leaf("estate", "storage", ["*.blob.drillbed", "*.queue.drillbed"])
-    files = {"certificate": certificate, "key": key, "authority": sockets.authorities.bundle()}
-    azurite = Azurite(folder, address="127.0.0.1", port=0, node=node, package=package, secret="of-this-estate", **files, **more)
+    settings: dict[str, Any] = {"address": "127.0.0.1", "port": 0, "secret": "of-this-estate"} | more
+    settings |= {"certificate": certificate, "key": key, "authority": sockets.authorities.bundle()}
+    azurite = Azurite(folder, node=node, package=package, **settings)
     azurite.start()
     return azurite
 
@@ -77,13 +83,12 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         return
     running: Running = request.getfixturevalue("azurite_process")
     network = Network(clock, running.sockets)
-    service = AzuriteStorage(running.azurite, clock)
-    made = build_lab(clock, network, service, accounts)
+    made = build_lab(clock, network, AzuriteStorage(running.azurite, clock), accounts)
     storage = network.find("storage")
     assert storage is not None
     running.sockets.external(storage, 443, (running.azurite.address, running.azurite.actual))
     yield made
-    service.close()
+    made.close()
 
 
 def build_lab(clock: Clock, network: Network, service: StorageService, accounts: tuple[str, str]) -> Lab:
