@@ -8,7 +8,6 @@ from site_lab import SiteLab, Speaker
 from emulators.guest.install_door import InstallDoor
 from emulators.network import AZURE_VNET, ONPREM
 from emulators.vcenter import DiskSpec, VCenter
-from emulators.vcenter.objects.vm_devices import scsi_controller
 from reference_impl.rules import Rules
 
 MIB = 1 << 20
@@ -45,11 +44,10 @@ class VSphereLab(SiteLab):
             memory_mb=1024,
             disks=[DiskSpec(self.disk_size, None) for _ in range(disks)],
             extra_config=extra,
+            controller="VirtualLsiLogicController" if name == "master-target" else "ParaVirtualSCSIController",  # RPR-009
         )
         if name != "master-target":
             self.network.host(name, ONPREM)
-        if name == "master-target":  # RPR-009
-            vm.settings.devices[1000] = scsi_controller(kind="VirtualLsiLogicController")
         self.vcenter.power_on(vm)
         return vm
 
