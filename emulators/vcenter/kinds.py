@@ -6,13 +6,22 @@ from emulators.vcenter import schema
 from emulators.vcenter.entity import ENTITY_OPERATIONS
 from emulators.vcenter.kind import Kind
 from emulators.vcenter.objects import (
-    compute,
+    authorization_manager,
+    cluster,
+    datacenter,
+    datastore,
+    datastore_browser,
     environment,
     event_manager,
-    places,
+    folder,
+    host_system,
+    network,
     property_collector,
-    services,
-    storage,
+    resource_pool,
+    search_index,
+    service_instance,
+    session_manager,
+    task_manager,
     views,
     vm_changes,
     vm_destroy,
@@ -39,20 +48,24 @@ def _refresh(call: Any, vm: Any, _args: Any) -> None:
 
 KINDS: dict[str, Kind] = {
     "AuthorizationManager": Kind(
-        services.AUTHORIZATION_PROPERTIES, services.AUTHORIZATION_OPERATIONS, volatile=frozenset({"roleList"})
+        authorization_manager.AUTHORIZATION_PROPERTIES,
+        authorization_manager.AUTHORIZATION_OPERATIONS,
+        volatile=frozenset({"roleList"}),
     ),
     "ClusterComputeResource": Kind(
-        compute.CLUSTER_PROPERTIES,
-        compute.OPERATIONS,
+        cluster.CLUSTER_PROPERTIES,
+        cluster.CLUSTER_OPERATIONS,
         privileges=_entity("Host.Inventory.RenameCluster", "Host.Inventory.DeleteCluster"),
     ),
     "ContainerView": Kind(views.CONTAINER_PROPERTIES, views.VIEW_OPERATIONS, volatile=frozenset({"view"})),
     "Datacenter": Kind(
-        places.DATACENTER_PROPERTIES, places.DATACENTER_OPERATIONS, privileges=_entity("Datacenter.Rename", "Datacenter.Delete")
+        datacenter.DATACENTER_PROPERTIES,
+        datacenter.DATACENTER_OPERATIONS,
+        privileges=_entity("Datacenter.Rename", "Datacenter.Delete"),
     ),
     "Datastore": Kind(
-        storage.DATASTORE_PROPERTIES,
-        storage.DATASTORE_OPERATIONS,
+        datastore.DATASTORE_PROPERTIES,
+        datastore.DATASTORE_OPERATIONS,
         volatile=frozenset({"summary", "info"}),
         privileges=_entity("Datastore.Rename", "Datastore.Delete"),
     ),
@@ -61,38 +74,42 @@ KINDS: dict[str, Kind] = {
         event_manager.COLLECTOR_PROPERTIES, event_manager.COLLECTOR_OPERATIONS, volatile=frozenset({"latestPage"})
     ),
     "EventManager": Kind(event_manager.EVENT_PROPERTIES, event_manager.EVENT_OPERATIONS),
-    "Folder": Kind(places.FOLDER_PROPERTIES, places.FOLDER_OPERATIONS, privileges=_entity("Folder.Rename", "Folder.Delete")),
+    "Folder": Kind(folder.FOLDER_PROPERTIES, folder.FOLDER_OPERATIONS, privileges=_entity("Folder.Rename", "Folder.Delete")),
     "HostDatastoreBrowser": Kind(
-        storage.BROWSER_PROPERTIES,
-        storage.BROWSER_OPERATIONS,
-        privileges=dict.fromkeys(storage.BROWSER_OPERATIONS, _needs("Datastore.Browse")),
+        datastore_browser.BROWSER_PROPERTIES,
+        datastore_browser.BROWSER_OPERATIONS,
+        privileges=dict.fromkeys(datastore_browser.BROWSER_OPERATIONS, _needs("Datastore.Browse")),
     ),
     "HostSystem": Kind(
-        compute.HOST_PROPERTIES,
-        compute.OPERATIONS,
+        host_system.HOST_PROPERTIES,
+        host_system.HOST_OPERATIONS,
         volatile=frozenset({"summary"}),
         privileges=_entity("System.Read", "System.Read"),
     ),
     "InventoryView": Kind(views.INVENTORY_PROPERTIES, views.INVENTORY_OPERATIONS, volatile=frozenset({"view"})),
     "ListView": Kind(views.LIST_PROPERTIES, views.LIST_OPERATIONS, volatile=frozenset({"view"})),
     "Network": Kind(
-        storage.NETWORK_PROPERTIES, storage.NETWORK_OPERATIONS, privileges=_entity("Network.Assign", "Network.Delete")
+        network.NETWORK_PROPERTIES, network.NETWORK_OPERATIONS, privileges=_entity("Network.Assign", "Network.Delete")
     ),
     "PropertyCollector": Kind(property_collector.PROPERTIES, property_collector.OPERATIONS, volatile=frozenset({"filter"})),
     "PropertyFilter": Kind(property_collector.FILTER_PROPERTIES, property_collector.FILTER_OPERATIONS),
     "ResourcePool": Kind(
-        compute.POOL_PROPERTIES, compute.OPERATIONS, privileges=_entity("Resource.RenamePool", "Resource.DeletePool")
+        resource_pool.POOL_PROPERTIES,
+        resource_pool.POOL_OPERATIONS,
+        privileges=_entity("Resource.RenamePool", "Resource.DeletePool"),
     ),
-    "SearchIndex": Kind({}, services.SEARCH_OPERATIONS),
-    "ServiceInstance": Kind(services.INSTANCE_PROPERTIES, services.INSTANCE_OPERATIONS, volatile=frozenset({"serverClock"})),
+    "SearchIndex": Kind(operations=search_index.SEARCH_OPERATIONS),
+    "ServiceInstance": Kind(
+        service_instance.INSTANCE_PROPERTIES, service_instance.INSTANCE_OPERATIONS, volatile=frozenset({"serverClock"})
+    ),
     "SessionManager": Kind(
-        services.SESSION_PROPERTIES,
-        services.SESSION_OPERATIONS,
-        personal={"currentSession": services.current_session},
+        session_manager.SESSION_PROPERTIES,
+        session_manager.SESSION_OPERATIONS,
+        personal={"currentSession": session_manager.current_session},
         volatile=frozenset({"sessionList"}),
     ),
-    "Task": Kind({"info": info}, services.TASK_OPERATIONS),
-    "TaskManager": Kind(services.TASK_MANAGER_PROPERTIES),
+    "Task": Kind({"info": info}, task_manager.TASK_OPERATIONS),
+    "TaskManager": Kind(task_manager.TASK_MANAGER_PROPERTIES),
     "ViewManager": Kind(views.MANAGER_PROPERTIES, views.MANAGER_OPERATIONS),
     "VirtualMachine": Kind(
         MACHINE_PROPERTIES,

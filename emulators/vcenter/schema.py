@@ -194,4 +194,6 @@ def versions(newest: str) -> list[str]:
     """The API versions up to `newest` as clients ask for them, newest first (`6.5`, `6.0`, ...)."""
     known = [VmomiSupport.versionIdMap[version] for version in VmomiSupport.GetServiceVersions("vim25")]
     plain = [version for version in known if version and version[0].isdigit()]
+    if newest not in plain:
+        raise ValueError(f"there is no API version {newest}; known are {', '.join(plain)}")
     return plain[plain.index(newest) :]

@@ -1,5 +1,6 @@
 """One emulated vCenter, as the estate composes it."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,16 @@ from emulators.vcenter.guests import GuestHooks, GuestState
 from emulators.vcenter.inventory import Inventory, ref
 from emulators.vcenter.kinds import KINDS
 from emulators.vcenter.objects import vm_create, vm_power
-from emulators.vcenter.objects.compute import ClusterComputeResource, HostSystem, ResourcePool
+from emulators.vcenter.objects.cluster import ClusterComputeResource
+from emulators.vcenter.objects.datacenter import Datacenter
+from emulators.vcenter.objects.datastore import Datastore
+from emulators.vcenter.objects.datastore_browser import HostDatastoreBrowser
 from emulators.vcenter.objects.environment import EnvironmentBrowser
-from emulators.vcenter.objects.places import Datacenter, Folder, add_folder, put
-from emulators.vcenter.objects.services import SERVICES, Service
-from emulators.vcenter.objects.storage import Datastore, HostDatastoreBrowser, Network
+from emulators.vcenter.objects.folder import Folder, add_folder, put
+from emulators.vcenter.objects.host_system import HostSystem
+from emulators.vcenter.objects.network import Network
+from emulators.vcenter.objects.resource_pool import ResourcePool
+from emulators.vcenter.objects.service_instance import SERVICES, Service
 from emulators.vcenter.objects.virtual_machine import AttachedDisk, Settings, VirtualMachine
 from emulators.vcenter.objects.vm_devices import disk_device, disk_key, mac_address, network_card, relabel, scsi_controller
 from emulators.vcenter.objects.vm_files import write_vmx
@@ -118,13 +124,8 @@ class VCenter:
                 settings=settings,
                 uuid=uuid,
             )
+            self._add_cards(vm, nics)
             self._add_disks(vm, disks, controller)
-            for number, network in enumerate(nics):
-                found = next((one for one in inventory.all_of(Network) if one.name == network), None)
-                if found is None:
-                    raise ValueError(f"there is no network {network!r}")
-                key = 4000 + number
-                settings.devices[key] = network_card(inventory, key, found, mac_address(inventory))
             relabel(settings)
             write_vmx(inventory, vm)
             vm_create.settle(inventory, vm, home)
@@ -132,6 +133,13 @@ class VCenter:
         if powered_on:
             self.power_on(vm)
         return vm
+
+    def _add_cards(self, vm: VirtualMachine, networks: Sequence[str]) -> None:
+        for key, name in enumerate(networks, 4000):
+            found = next((one for one in self.inventory.all_of(Network) if one.name == name), None)
+            if found is None:
+                raise ValueError(f"there is no network {name!r}")
+            vm.settings.devices[key] = network_card(self.inventory, key, found, mac_address(self.inventory))
 
     def _add_disks(self, vm: VirtualMachine, disks: Sequence[DiskSpec], kind: str) -> None:
         controller = scsi_controller(kind=kind)
@@ -141,7 +149,13 @@ class VCenter:
             unit = number if number < 7 else number + 1
             suffix = f"_{number}" if number else ""
             name = f"{vm.directory}/{vm.directory}{suffix}.vmdk"
-            disk = store.create(name, spec.size, thin=spec.thin, source=spec.source)
+            try:
+                disk = store.create(name, spec.size, thin=spec.thin, source=spec.source)
+            except (OSError, ValueError):
+                for made in vm.disks.values():
+                    store.delete(made)
+                shutil.rmtree(store.path(vm.directory), ignore_errors=True)
+                raise
             key = disk_key(vm.settings, controller, unit)
             vm.disks[key] = disk
             vm.settings.devices[key] = disk_device(key, controller["key"], unit, disk)
@@ -208,6 +222,8 @@ class VCenter:
     ) -> None:
         """What the tools in the guest tell: they run, under this name, with these addresses."""
         with self.inventory.lock:
+            if vm.power != "poweredOn":
+                return
             vm.guest = GuestState(running, hostname, list(addresses))
             self.inventory.change(vm, "guest", "guestHeartbeatStatus", "summary.guest", "summary.quickStats.guestHeartbeatStatus")
 

@@ -10,8 +10,8 @@ from emulators.vcenter import authorization, parse, schema, soap
 from emulators.vcenter.events import datacenter_of
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Inventory
-from emulators.vcenter.objects.services import api_version
-from emulators.vcenter.objects.storage import Datastore
+from emulators.vcenter.objects.datastore import Datastore
+from emulators.vcenter.objects.service_instance import api_version
 from emulators.vcenter.sessions import COOKIE, Session
 
 _CHUNK = 1024 * 1024

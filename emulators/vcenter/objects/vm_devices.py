@@ -113,16 +113,17 @@ def shown(vm: VirtualMachine, settings: Settings, disks: dict[int, Disk], pin: s
     found = []
     for key, device in sorted(settings.devices.items()):
         disk = disks.get(key)
-        if device.kind == "VirtualDisk" and disk is not None:
-            device = Record(device.kind, **device.fields)
-            layer = disk.pins.get(pin, disk.top) if pin else disk.top
-            device["backing"] = _backing(vm, device["backing"], disk, layer)
-            if settings.tracking:
-                change_id = vm.snapshots[pin].change_ids.get(key) if pin else disk.change_id
-                device["backing"]["changeId"] = change_id
-            device["diskObjectId"] = f"{vm.moid.removeprefix('vm-')}-{key}"
-        found.append(device)
+        found.append(_shown_disk(vm, settings, device, disk, pin) if disk is not None else device)
     return found
+
+
+def _shown_disk(vm: VirtualMachine, settings: Settings, device: Record, disk: Disk, pin: str | None) -> Record:
+    layer = disk.pins.get(pin, disk.top) if pin else disk.top
+    backing = _backing(vm, device["backing"], disk, layer)
+    if settings.tracking:
+        backing["changeId"] = vm.snapshots[pin].change_ids.get(device["key"]) if pin else disk.change_id
+    place = f"{vm.moid.removeprefix('vm-')}-{device['key']}"
+    return Record(device.kind, **{**device.fields, "backing": backing, "diskObjectId": place})
 
 
 def _backing(vm: VirtualMachine, told: Record, disk: Disk, layer: Layer) -> Record:

@@ -41,6 +41,9 @@ def commit(changes: Draft) -> None:
     if changes.settings.tracking and not vm.settings.tracking:
         for disk in changes.disks.values():  # tracking starts here: later changes are later than this generation
             disk.generation += 1
+    for key, disk in vm.disks.items():
+        if key not in changes.disks:
+            disk.flush()  # what leaves the machine keeps its block map beside it
     vm.settings, vm.disks = changes.settings, changes.disks
     for disk in changes.doomed:
         if not disk.pins:
@@ -69,6 +72,8 @@ def reconfigure(call: Call, vm: VirtualMachine, args: Any) -> Work:
             setattr(vm, attribute, spec[key].lower())
     commit(changes)
     inventory.change(vm, *_paths(spec))
+    for network in [one for one in inventory.objects() if one.kind == "Network" and spec["deviceChange"]]:
+        inventory.change(network, "vm")
     inventory.events.about(
         "VmReconfiguredEvent",
         "Reconfigured {vm} on {host} in {datacenter}",

@@ -499,8 +499,13 @@ def test_browser_lists_the_files_of_a_machine(site, si):
         site.wait(vm.datastore[0].browser.Search("[LocalDS_0] nothing", None))
 
 
-def test_disk_spec_larger_than_its_source(site, tmp_path):
+def test_a_machine_that_cannot_be_made_leaves_nothing(site, tmp_path):
     source = tmp_path / "image"
     source.write_bytes(b"x" * 2048)
+    before = site.vcenter.inventory.structure
     with pytest.raises(ValueError, match="has 2048 bytes"):
-        site.vcenter.add_vm("small", disks=[DiskSpec(1024, source)])
+        site.vcenter.add_vm("small", disks=[DiskSpec(MIB), DiskSpec(1024, source)])
+    assert not (site.vcenter.inventory.stores[site.web.datastore.moid].folder / "small").exists()
+    assert site.vcenter.inventory.structure == before
+    with pytest.raises(ValueError, match="no network"):
+        site.vcenter.add_vm("small", nics=["Nowhere"])

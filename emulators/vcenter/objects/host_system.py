@@ -1,4 +1,4 @@
-"""Clusters, hosts and resource pools."""
+"""An ESXi host."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -8,26 +8,9 @@ from emulators.vcenter.inventory import Inventory, ref
 from emulators.vcenter.objects.virtual_machine import VirtualMachine
 from emulators.vcenter.records import Record, Ref, Typed
 
-_MHZ = 2294
+#: Clock rate of every emulated core.
+MHZ = 2294
 _GIB = 1024**3
-
-
-@dataclass(slots=True)
-class ClusterComputeResource:
-    """A cluster of hosts with its root resource pool."""
-
-    moid: str
-    name: str
-    parent: Ref | None
-    hosts: list[Ref] = field(default_factory=list)
-    pool: Ref | None = None
-    datastores: list[Ref] = field(default_factory=list)
-    networks: list[Ref] = field(default_factory=list)
-    cache: dict[str, Any] = field(default_factory=dict)
-    kind: ClassVar[str] = "ClusterComputeResource"
-
-    def below(self) -> list[Ref]:
-        return [*self.hosts, *([self.pool] if self.pool else [])]
 
 
 @dataclass(slots=True)
@@ -49,31 +32,8 @@ class HostSystem:
     kind: ClassVar[str] = "HostSystem"
 
 
-@dataclass(slots=True)
-class ResourcePool:
-    """A resource pool."""
-
-    moid: str
-    name: str
-    parent: Ref | None
-    cluster: Ref
-    pools: list[Ref] = field(default_factory=list)
-    cache: dict[str, Any] = field(default_factory=dict)
-    kind: ClassVar[str] = "ResourcePool"
-
-    def below(self) -> list[Ref]:
-        return self.pools
-
-
 def machines_on(inventory: Inventory, host: Any) -> list[VirtualMachine]:
     return [vm for vm in inventory.all_of(VirtualMachine) if vm.host.moid == host.moid]
-
-
-def machines_in(inventory: Inventory, pool: Any) -> list[VirtualMachine]:
-    return [vm for vm in inventory.all_of(VirtualMachine) if vm.pool.moid == pool.moid]
-
-
-# host ----------------------------------------------------------------------------------------------------------------
 
 
 def _host_config(inventory: Inventory, host: HostSystem) -> Record:
@@ -112,7 +72,7 @@ def _host_hardware(_inventory: Inventory, host: HostSystem) -> Record:
         uuid=host.uuid,
         memorySize=host.memory,
         cpuModel="Intel(R) Xeon(R) CPU E5-2673 v4 @ 2.30GHz",
-        cpuMhz=_MHZ,
+        cpuMhz=MHZ,
         numCpuPkgs=2,
         numCpuCores=host.cores,
         numCpuThreads=host.cores * 2,
@@ -156,7 +116,7 @@ def _host_hardware_info(_inventory: Inventory, host: HostSystem) -> Record:
         "HostCpuPackage",
         index=0,
         vendor="intel",
-        hz=_MHZ * 1_000_000,
+        hz=MHZ * 1_000_000,
         busHz=100_000_000,
         description="Intel(R) Xeon(R) CPU E5-2673 v4 @ 2.30GHz",
         threadId=list(range(host.cores * 2)),
@@ -164,9 +124,7 @@ def _host_hardware_info(_inventory: Inventory, host: HostSystem) -> Record:
     return Record(
         "HostHardwareInfo",
         systemInfo=Record("HostSystemInfo", vendor="drillbed", model="Emulated Host", uuid=host.uuid),
-        cpuInfo=Record(
-            "HostCpuInfo", numCpuPackages=2, numCpuCores=host.cores, numCpuThreads=host.cores * 2, hz=_MHZ * 1_000_000
-        ),
+        cpuInfo=Record("HostCpuInfo", numCpuPackages=2, numCpuCores=host.cores, numCpuThreads=host.cores * 2, hz=MHZ * 1_000_000),
         cpuPkg=[package],
         memorySize=host.memory,
         smcPresent=False,
@@ -208,107 +166,4 @@ HOST_PROPERTIES: dict[str, Property] = {
         "HostLicensableResourceInfo", resource=[Record("KeyAnyValue", key="numCpuPackages", value=Typed("xsd:int", 2))]
     ),
 }
-
-# cluster -------------------------------------------------------------------------------------------------------------
-
-
-def _cluster_summary(inventory: Inventory, cluster: ClusterComputeResource) -> Record:
-    hosts = [inventory.get(one, HostSystem) for one in cluster.hosts]
-    cores = sum(host.cores for host in hosts)
-    memory = sum(host.memory for host in hosts)
-    return Record(
-        "ClusterComputeResourceSummary",
-        totalCpu=cores * _MHZ,
-        totalMemory=memory,
-        numCpuCores=cores,
-        numCpuThreads=cores * 2,
-        effectiveCpu=cores * _MHZ,
-        effectiveMemory=memory // (1024 * 1024),
-        numHosts=len(hosts),
-        numEffectiveHosts=len(hosts),
-        overallStatus="green",
-        currentFailoverLevel=0,
-        numVmotions=0,
-    )
-
-
-def _das(**_: Any) -> Record:
-    return Record("ClusterDasConfigInfo", enabled=False)
-
-
-def _drs(**_: Any) -> Record:
-    return Record("ClusterDrsConfigInfo", enabled=False, defaultVmBehavior="manual")
-
-
-CLUSTER_PROPERTIES: dict[str, Property] = {
-    **ENTITY_PROPERTIES,
-    "host": lambda _inventory, cluster: list(cluster.hosts),
-    "resourcePool": lambda _inventory, cluster: cluster.pool,
-    "datastore": lambda _inventory, cluster: list(cluster.datastores),
-    "network": lambda _inventory, cluster: list(cluster.networks),
-    "summary": _cluster_summary,
-    "summaryEx": _cluster_summary,
-    "configuration": lambda _inventory, _cluster: Record("ClusterConfigInfo", dasConfig=_das(), drsConfig=_drs()),
-    "configurationEx": lambda _inventory, _cluster: Record(
-        "ClusterConfigInfoEx", vmSwapPlacement="vmDirectory", dasConfig=_das(), drsConfig=_drs()
-    ),
-}
-
-# resource pool -------------------------------------------------------------------------------------------------------
-
-
-def _allocation() -> Record:
-    return Record(
-        "ResourceAllocationInfo",
-        reservation=0,
-        expandableReservation=True,
-        limit=-1,
-        shares=Record("SharesInfo", shares=4000, level="normal"),
-    )
-
-
-def _pool_config(_inventory: Inventory, pool: ResourcePool) -> Record:
-    return Record("ResourceConfigSpec", entity=ref(pool), cpuAllocation=_allocation(), memoryAllocation=_allocation())
-
-
-def _pool_usage(maximum: int) -> Record:
-    return Record(
-        "ResourcePoolResourceUsage",
-        reservationUsed=0,
-        reservationUsedForVm=0,
-        unreservedForPool=maximum,
-        unreservedForVm=maximum,
-        overallUsage=0,
-        maxUsage=maximum,
-    )
-
-
-def _pool_runtime(inventory: Inventory, pool: ResourcePool) -> Record:
-    cluster = inventory.get(pool.cluster, ClusterComputeResource)
-    hosts = [inventory.get(one, HostSystem) for one in cluster.hosts]
-    return Record(
-        "ResourcePoolRuntimeInfo",
-        memory=_pool_usage(sum(host.memory for host in hosts)),
-        cpu=_pool_usage(sum(host.cores for host in hosts) * _MHZ),
-        overallStatus="green",
-    )
-
-
-def _pool_summary(inventory: Inventory, pool: ResourcePool) -> Record:
-    return Record(
-        "ResourcePoolSummary", name=pool.name, config=_pool_config(inventory, pool), runtime=_pool_runtime(inventory, pool)
-    )
-
-
-POOL_PROPERTIES: dict[str, Property] = {
-    **ENTITY_PROPERTIES,
-    "owner": lambda _inventory, pool: pool.cluster,
-    "resourcePool": lambda _inventory, pool: list(pool.pools),
-    "vm": lambda inventory, pool: [ref(vm) for vm in machines_in(inventory, pool)],
-    "config": _pool_config,
-    "runtime": _pool_runtime,
-    "summary": _pool_summary,
-    "childConfiguration": lambda _inventory, _pool: [],
-}
-
-OPERATIONS = ENTITY_OPERATIONS
+HOST_OPERATIONS = ENTITY_OPERATIONS

@@ -1,4 +1,4 @@
-"""Folders and datacenters: the tree everything hangs in."""
+"""Folders: the tree everything hangs in."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -7,7 +7,7 @@ from emulators.vcenter.entity import ENTITY_OPERATIONS, ENTITY_PROPERTIES, Prope
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Call, Inventory, ref
 from emulators.vcenter.objects import vm_create, vm_destroy
-from emulators.vcenter.records import Record, Ref
+from emulators.vcenter.records import Ref
 from emulators.vcenter.tasks import Work
 
 _FOLDER_PREFIX = {"VirtualMachine": "group-v", "Datacenter": "group-d"}
@@ -29,41 +29,10 @@ class Folder:
         return self.children
 
 
-@dataclass(slots=True)
-class Datacenter:
-    """A datacenter with its four folders."""
-
-    moid: str
-    name: str
-    parent: Ref | None
-    vm_folder: Ref
-    host_folder: Ref
-    datastore_folder: Ref
-    network_folder: Ref
-    datastores: list[Ref] = field(default_factory=list)
-    networks: list[Ref] = field(default_factory=list)
-    cache: dict[str, Any] = field(default_factory=dict)
-    kind: ClassVar[str] = "Datacenter"
-
-    def below(self) -> list[Ref]:
-        return [self.vm_folder, self.host_folder, self.datastore_folder, self.network_folder]
-
-
 FOLDER_PROPERTIES: dict[str, Property] = {
     **ENTITY_PROPERTIES,
     "childType": lambda _inventory, folder: folder.child_types,
     "childEntity": lambda _inventory, folder: list(folder.children),
-}
-
-DATACENTER_PROPERTIES: dict[str, Property] = {
-    **ENTITY_PROPERTIES,
-    "vmFolder": lambda _inventory, datacenter: datacenter.vm_folder,
-    "hostFolder": lambda _inventory, datacenter: datacenter.host_folder,
-    "datastoreFolder": lambda _inventory, datacenter: datacenter.datastore_folder,
-    "networkFolder": lambda _inventory, datacenter: datacenter.network_folder,
-    "datastore": lambda _inventory, datacenter: list(datacenter.datastores),
-    "network": lambda _inventory, datacenter: list(datacenter.networks),
-    "configuration": lambda _inventory, _datacenter: Record("DatacenterConfigInfo", defaultHardwareVersionKey="vmx-13"),
 }
 
 
@@ -134,4 +103,3 @@ FOLDER_OPERATIONS = {
     "CreateVM_Task": create_vm,
     "Destroy_Task": destroy,
 }
-DATACENTER_OPERATIONS = ENTITY_OPERATIONS

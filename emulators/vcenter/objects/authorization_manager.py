@@ -1,0 +1,116 @@
+"""AuthorizationManager: roles and permissions over the wire."""
+
+from typing import Any
+
+from emulators.vcenter.authorization import Permission, Role, all_privileges
+from emulators.vcenter.entity import Property, permissions
+from emulators.vcenter.events import above
+from emulators.vcenter.faults import Fault, invalid_argument
+from emulators.vcenter.inventory import Call, Inventory
+from emulators.vcenter.objects.service_instance import Service
+from emulators.vcenter.records import Record
+
+
+def _role(role: Role) -> Record:
+    return Record(
+        "AuthorizationRole",
+        roleId=role.id,
+        system=role.system,
+        name=role.name,
+        info=Record("Description", label=role.name, summary=role.name),
+        privilege=all_privileges(role),
+    )
+
+
+def _all_permissions(inventory: Inventory) -> list[Record]:
+    entities = [inventory.find(moid) for moid in dict.fromkeys(p.entity for p in inventory.authorization.permissions)]
+    return [record for entity in entities if entity is not None for record in permissions(inventory, entity)]
+
+
+def set_permissions(call: Call, _manager: Service, args: Any) -> None:
+    """SetEntityPermissions: add, or replace those of the same principal."""
+    inventory, rules = call.inventory, call.inventory.authorization
+    entity = inventory.find(args["entity"].moid)
+    for told in args.get("permission") or []:
+        if told["roleId"] not in rules.roles:
+            raise Fault("NotFound", f"There is no role {told['roleId']}.")
+        if told["principal"].lower() not in rules.users:
+            raise Fault("UserNotFound", f"There is no user {told['principal']}.", principal=told["principal"], unresolved=False)
+        fresh = Permission(entity.moid, told["principal"], told["roleId"], told["propagate"])
+        rules.permissions = [p for p in rules.permissions if not _same(p, entity.moid, fresh.principal)] + [fresh]
+    inventory.change(entity, "permission")
+
+
+def remove_permission(call: Call, _manager: Service, args: Any) -> None:
+    """RemoveEntityPermission."""
+    inventory, rules = call.inventory, call.inventory.authorization
+    kept = [p for p in rules.permissions if not _same(p, args["entity"].moid, args["user"])]
+    if len(kept) == len(rules.permissions):
+        raise Fault("NotFound", "There is no such permission.")
+    rules.permissions = kept
+    inventory.change(inventory.find(args["entity"].moid), "permission")
+
+
+def _same(permission: Permission, moid: str, principal: str) -> bool:
+    return permission.entity == moid and permission.principal.lower() == principal.lower()
+
+
+def entity_permissions(call: Call, _manager: Service, args: Any) -> list[Record]:
+    """RetrieveEntityPermissions."""
+    moids = [args["entity"].moid, *(above(call.inventory, args["entity"].moid) if args["inherited"] else [])]
+    return [record for moid in moids for record in permissions(call.inventory, call.inventory.find(moid))]
+
+
+def add_role(call: Call, _manager: Service, args: Any) -> int:
+    """AddAuthorizationRole."""
+    rules = call.inventory.authorization
+    name = args["name"]
+    if any(role.name == name for role in rules.roles.values()):
+        raise Fault("AlreadyExists", f"There is a role {name}.", name=name)
+    number = max(0, *rules.roles) + 1
+    wanted = frozenset(args.get("privIds") or []) | {"System.Anonymous", "System.View", "System.Read"}
+    rules.roles[number] = Role(number, name, wanted)
+    call.inventory.change(call.inventory.find("AuthorizationManager"), "roleList")
+    return number
+
+
+def has_privileges(call: Call, _manager: Service, args: Any) -> list[Record]:
+    """HasPrivilegeOnEntities."""
+    session = call.inventory.sessions.by_key(args["sessionId"])
+    if session is None:
+        raise invalid_argument("sessionId", "There is no such session.")
+    found = []
+    for one in args["entity"]:
+        entity = call.inventory.find(one.moid)
+        granted = [
+            Record(
+                "PrivilegeAvailability",
+                privId=privilege,
+                isGranted=call.inventory.authorization.allows(call.inventory, session.user, entity, privilege),
+            )
+            for privilege in args.get("privId") or []
+        ]
+        found.append(Record("EntityPrivilege", entity=one, privAvailability=granted))
+    return found
+
+
+AUTHORIZATION_PROPERTIES: dict[str, Property] = {
+    "roleList": lambda inventory, _manager: [_role(role) for role in inventory.authorization.roles.values()],
+    "description": lambda _inventory, _manager: Record(
+        "AuthorizationDescription", privilege=[element("System")], privilegeGroup=[element("System")]
+    ),
+}
+
+
+def element(key: str) -> Record:
+    return Record("ElementDescription", key=key, label=key, summary=key)
+
+
+AUTHORIZATION_OPERATIONS = {
+    "SetEntityPermissions": set_permissions,
+    "RemoveEntityPermission": remove_permission,
+    "RetrieveEntityPermissions": entity_permissions,
+    "RetrieveAllPermissions": lambda call, _manager, _args: _all_permissions(call.inventory),
+    "AddAuthorizationRole": add_role,
+    "HasPrivilegeOnEntities": has_privileges,
+}

@@ -1,0 +1,128 @@
+"""SessionManager: login, logout, who is here."""
+
+from typing import Any
+
+from emulators.vcenter.entity import Property
+from emulators.vcenter.faults import Fault, invalid_argument
+from emulators.vcenter.inventory import Call, Inventory
+from emulators.vcenter.objects.service_instance import Service
+from emulators.vcenter.records import Record
+from emulators.vcenter.sessions import COOKIE, Session
+
+
+def _session(session: Session, now: Session | None) -> Record:
+    return Record(
+        "UserSession",
+        key=session.key,
+        userName=session.user,
+        fullName=session.user,
+        loginTime=session.login_time,
+        lastActiveTime=session.last_active,
+        locale=session.locale,
+        messageLocale=session.locale,
+        extensionSession=False,
+        ipAddress=session.address,
+        userAgent=session.agent,
+        callCount=session.calls,
+    )
+
+
+def login(call: Call, _manager: Service, args: Any) -> Record:
+    """Login. Raises `Fault("InvalidLogin")`, also when the session is logged in already, as vCenter does."""
+    inventory, user = call.inventory, args["userName"]
+    known = inventory.authorization.knows(user, args.get("password") or "")
+    if call.session is not None or not known:
+        if not known:
+            text = f"Cannot login {user}@{call.peer}"
+            inventory.events.post("BadUsernameSessionEvent", text, user=user, ipAddress=call.peer)
+        raise Fault("InvalidLogin", "Cannot complete login due to an incorrect user name or password.")
+    if not inventory.authorization.anywhere(user, "System.View"):
+        inventory.events.post("NoAccessUserEvent", f"Cannot login user {user}: no permission", user=user, ipAddress=call.peer)
+        raise Fault(
+            "NoPermission", "Permission to perform this operation was denied.", object=inventory.root, privilegeId="System.View"
+        )
+    locale = args.get("locale") or "en_US"
+    session = inventory.sessions.open(user.lower(), locale=locale, address=call.peer, agent=call.agent)
+    call.set_cookie = f'{COOKIE}="{session.token}"; Path=/; HttpOnly; Secure;'
+    inventory.events.post(
+        "UserLoginSessionEvent",
+        f"User {session.user}@{call.peer} logged in as {call.agent}",
+        user=session.user,
+        ipAddress=call.peer,
+        userAgent=call.agent,
+        locale=locale,
+        sessionId=session.key,
+    )
+    _sessions_changed(inventory)
+    return _session(session, session)
+
+
+def logout(call: Call, _manager: Service, _args: Any) -> None:
+    """Logout."""
+    session = call.session
+    assert session is not None, "the registry asks for a session"
+    _end(call, session)
+
+
+def terminate(call: Call, _manager: Service, args: Any) -> None:
+    """TerminateSession."""
+    for key in args["sessionId"]:
+        session = call.inventory.sessions.by_key(key)
+        if session is None:
+            raise Fault("NotFound", "There is no such session.")
+        if session is call.session:
+            raise invalid_argument("sessionId", "A session cannot terminate itself.")
+        _end(call, session)
+
+
+def _end(call: Call, session: Session) -> None:
+    inventory = call.inventory
+    inventory.sessions.close(session)
+    inventory.changed.notify_all()
+    inventory.events.post(
+        "UserLogoutSessionEvent",
+        f"User {session.user}@{session.address} logged out",
+        user=session.user,
+        ipAddress=session.address,
+        userAgent=session.agent,
+        callCount=session.calls,
+        sessionId=session.key,
+        loginTime=session.login_time,
+    )
+    _sessions_changed(inventory)
+
+
+def _sessions_changed(inventory: Inventory) -> None:
+    inventory.change(inventory.find("SessionManager"), "sessionList")
+
+
+def session_is_active(call: Call, _manager: Service, args: Any) -> bool:
+    """SessionIsActive."""
+    session = call.inventory.sessions.by_key(args["sessionID"])
+    return session is not None and session.user.lower() == args["userName"].lower()
+
+
+def set_locale(call: Call, _manager: Service, args: Any) -> None:
+    """SetLocale."""
+    if call.session is not None:
+        call.session.locale = args["locale"]
+
+
+def current_session(call: Call) -> Record | None:
+    """The property `currentSession`: the only one that depends on who asks."""
+    return _session(call.session, call.session) if call.session else None
+
+
+SESSION_PROPERTIES: dict[str, Property] = {
+    "defaultLocale": lambda _inventory, _manager: "en",
+    "messageLocaleList": lambda _inventory, _manager: ["en"],
+    "supportedLocaleList": lambda _inventory, _manager: ["en"],
+    "sessionList": lambda inventory, _manager: [_session(session, None) for session in inventory.sessions.all()],
+}
+SESSION_OPERATIONS = {
+    "Login": login,
+    "Logout": logout,
+    "TerminateSession": terminate,
+    "SessionIsActive": session_is_active,
+    "SetLocale": set_locale,
+}
