@@ -9,15 +9,29 @@ from drillbed.places import DOMAIN, Places
 from drillbed.storage import Storage
 from emulators.azure.cloud import Azure
 from emulators.azure.outside import VmRecord
-from emulators.azure.site_recovery import SiteRecovery
+from emulators.azure.site_recovery import Observer, SiteRecovery
 from emulators.clock import Clock
 from emulators.guest.devices import PageBlobDevice
 from emulators.network import AZURE_VNET, Host
+from reference_impl.outside import BlobStore
 from reference_impl.process_server import ProcessServer
 from reference_impl.replica import ReplicaWorker
 from reference_impl.rules import Rules
 
 TEST_SUFFIX = "-test"
+
+
+@dataclass(frozen=True, slots=True)
+class WholeBlob:
+    """A blob read as a disk."""
+
+    store: BlobStore
+    container: str
+    name: str
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self.store.get_blob(self.container, self.name, offset=offset, length=length)
 
 
 @dataclass(slots=True)
@@ -32,6 +46,7 @@ class AzureSide:
     rules: Rules
     passphrase: str
     client_secret: str
+    observer: Observer
     azure: Azure = field(init=False)
     site_recovery: SiteRecovery = field(init=False)
     records: dict[str, VmRecord] = field(default_factory=dict)
@@ -43,7 +58,10 @@ class AzureSide:
     def __post_init__(self) -> None:
         self.azure = Azure(self.clock, storage=self.storage, guests=self, links=self)
         self.azure.add_client(secret=self.client_secret)
-        self.site_recovery = SiteRecovery(self.azure)
+        vaults = self.azure.vaults
+        self.site_recovery = SiteRecovery(self.azure.arm, check_key=vaults.check_registration_key, observer=self.observer)
+        vaults.before_delete.append(self.site_recovery.refuse_deletion)
+        vaults.after_delete.append(self.site_recovery.forget)
         self.places.host("management").listen(443, self.azure.arm)
         self.places.host("login").listen(443, self.azure.login)
         self.places.host("site-recovery").listen(443, self.site_recovery.components)
@@ -92,6 +110,13 @@ class AzureSide:
                 found[disk.unit] = PageBlobDevice(store, disk.blob.container, disk.blob.blob, size)
         return found
 
+    def blob_of(self, machine: str, unit: int) -> "WholeBlob":
+        """The page blob behind a disk, with the footer that makes it a VHD."""
+        place = next(disk.blob for disk in self.records[machine].disks if disk.unit == unit)
+        assert place is not None, f"disk {unit} of {machine} has no blob"
+        store = self.storage.open(self.places.host("compute"), place.account)
+        return WholeBlob(store, place.container, place.blob, store.properties(place.container, place.blob).size)
+
     # components that run in Azure ------------------------------------------------------------------------------------
 
     def start_worker(self, registration_key: str) -> None:
@@ -99,6 +124,7 @@ class AzureSide:
         self.worker = ReplicaWorker(
             self.places.host("replica-worker"),
             self.clock.scope("replica-worker"),
+            self.folder / "replica-worker",
             service_url=f"https://site-recovery.{DOMAIN}",
             registration_key=registration_key,
             open_store=self.storage.open_store,

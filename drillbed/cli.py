@@ -9,11 +9,14 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drillbed.errors import TroubleError, UsageError
+
+if TYPE_CHECKING:
+    from emulators.network import Block
 
 DONE, NOT_RIGHT, WRONG_USE, TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -60,24 +63,15 @@ def drill(
     raise typer.Exit(DONE if result.ok else NOT_RIGHT)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def conform(
-    context: typer.Context,
-    product: Annotated[str, typer.Argument(help="Entry point, python:module:Name, ...")] = "reference",
-    claim: Annotated[str, typer.Option(help="Claims to judge, separated by commas")] = "",
-    profile: Annotated[str, typer.Option(help="classic or modernized")] = "classic",
-    era: Annotated[str, typer.Option(help="Year whose values count where they changed")] = "2018",
-    workers: Annotated[int, typer.Option("-n", help="Parallel workers")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for the record and the reports")] = Path("out/conform"),
-    seed: Annotated[int, typer.Option(help="Seed of the run")] = 1,
-) -> None:
-    """Ask a product what the documents promise, and judge it."""
-    from harness.conform import Request, run
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def conform(context: typer.Context) -> None:
+    """Ask a product what the documents promise, and judge it: [PRODUCT] [--claim C] [--profile P] [-n N] [--out DIR]."""
+    from harness.conform import run
 
-    raise typer.Exit(run(Request(product, claim, profile, era, workers, out, seed, list(context.args))))
+    raise typer.Exit(run(context.args))
 
 
-def parse_block(text: str) -> "object":
+def parse_block(text: str) -> "Block":
     """`PORT` or `FROM:TO:PORT` (either name may be empty) as a traffic rule. Raises `UsageError`."""
     from emulators.network import Block
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from drillbed.site import MACHINE_ACCOUNT, MASTER_TARGET, VCENTER_ACCOUNT, Site
 from drillbed.storage import Storage, azurite
 from drillbed.vault import Targets, Vault
 from drillbed.vsphere_operator import VSphereOperator
-from drillbed.witness import FileDisk, Witness, ZeroDisk, sha256
+from drillbed.witness import FileDisk, Readable, Witness, ZeroDisk, sha256
 from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
 from emulators.azure.site_recovery.refusals import reason_of
 from emulators.blob_storage.memory import MemoryStorage
@@ -53,6 +54,16 @@ class EstatePlan:
     rules: Rules = field(default_factory=Rules)
 
 
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An entry of the estate's event log: when (emulated), what kind of thing happened to what, and the particulars."""
+
+    when: float
+    kind: str
+    subject: str
+    particulars: dict[str, Any]
+
+
 @dataclass(slots=True)
 class Estate:
     """A running estate. Names of machines are those of the plan; a failed-over machine keeps its name in Azure."""
@@ -68,6 +79,7 @@ class Estate:
     vault: Vault
     vsphere: VSphereOperator
     targets: Targets
+    events: list[Happening]
 
     @classmethod
     @contextmanager
@@ -108,7 +120,7 @@ class Estate:
             shown = self.vault.find_site()["properties"]["customDetails"]
         except LookupError:
             return False
-        return bool(shown["processServers"] and shown["masterTargetServers"] and shown["masterTargetServers"][0]["dataStores"])
+        return bool(shown["processServers"] and shown["masterTargetServers"])
 
     def add_vcenter(self) -> None:
         """Tell the configuration server of the vCenter; its machines become protectable items."""
@@ -241,8 +253,8 @@ class Estate:
             return ""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             vhd, raw = Path(folder, "failed-over.vhd"), Path(folder, "source.raw")
-            _export(self.azure_disks(machine)[0], vhd, footer=True)
-            _export(self.onprem_disks(machine)[0], raw, footer=False)
+            _export(self.azure.blob_of(machine, 0), vhd)
+            _export(self.onprem_disks(machine)[0], raw)
             command = [tool, "compare", "-f", "vpc", "-F", "raw", str(vhd), str(raw)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own files
         if done.returncode != 0:
@@ -270,20 +282,21 @@ def _first_contents(plan: MachinePlan) -> dict[int, Callable[[], Any]]:
     first: dict[int, Callable[[], Any]] = {}
     for unit, size in enumerate(plan.disks):
         if unit == 0 and plan.source is not None:
-            first[unit] = lambda path=str(plan.source), size=size: FileDisk(path, size)
+            first[unit] = partial(FileDisk, str(plan.source), size)
         else:
-            first[unit] = lambda size=size: ZeroDisk(size)
+            first[unit] = partial(ZeroDisk, size)
     return first
 
 
 def _kept(disk: Any, path: Path) -> Callable[[], Any]:
     """A copy of a disk as it is now, for a witness that comes after the first writes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _export(disk, path, footer=False)
+    _export(disk, path)
     return lambda: FileDisk(str(path), disk.size)
 
 
-def _export(disk: Any, path: Path, *, footer: bool) -> None:
+def _export(disk: Readable, path: Path) -> None:
+    """Write what can be read to a file; zeros stay holes."""
     chunk = 4 << 20
     with path.open("wb") as writing:
         for offset in range(0, disk.size, chunk):
@@ -293,9 +306,6 @@ def _export(disk: Any, path: Path, *, footer: bool) -> None:
             else:
                 writing.write(data)
         writing.truncate(disk.size)
-        if footer:
-            writing.seek(disk.size)
-            writing.write(disk.footer())
 
 
 def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
@@ -313,7 +323,12 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
         storage = Storage(stack.enter_context(azurite(folder / "azurite", places.host("storage"), clock, lost)))
     machines = Machines(clock, folder / "machines", plan.rules, hash_at_boot=plan.hash_at_boot)
     passphrase, secret = clock.random_bytes(12).hex(), clock.random_bytes(20).hex()
-    azure = AzureSide(clock, places, machines, storage, folder, plan.rules, passphrase, secret)
+    events: list[Happening] = []
+
+    def note(when: float, kind: str, subject: str, particulars: dict[str, Any]) -> None:
+        events.append(Happening(when, kind, subject, particulars))
+
+    azure = AzureSide(clock, places, machines, storage, folder, plan.rules, passphrase, secret, note)
     site = Site(clock, places, machines, folder / "site", plan.rules, storage.open_store, passphrase)
     stack.callback(site.vcenter.close)
     host = places.host("operator")
@@ -332,7 +347,9 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     for machine in plan.machines:
         site.add_machine(machine)
     clock.start()
-    return Estate(plan, folder, clock, places, machines, site, azure, operator, vault, VSphereOperator(host, clock), targets)
+    return Estate(
+        plan, folder, clock, places, machines, site, azure, operator, vault, VSphereOperator(host, clock), targets, events
+    )
 
 
 def _close_network(places: Places) -> None:

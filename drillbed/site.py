@@ -9,7 +9,7 @@ from drillbed.places import DOMAIN, Places
 from emulators.clock import Clock
 from emulators.guest.machine import GuestMachine
 from emulators.network import ONPREM, Host
-from emulators.vcenter import DiskSpec, VCenter
+from emulators.vcenter import AttachedDisk, DiskSpec, VCenter, VirtualMachine
 from reference_impl.configuration_server import ConfigurationServer
 from reference_impl.master_target import MasterTarget
 from reference_impl.outside import OpenStore
@@ -18,6 +18,8 @@ from reference_impl.rules import Rules
 
 MIB = 1 << 20
 
+UNITS_PER_BUS = 16
+
 #: Accounts of the vCenter (name -> password, role) and the one the configuration server uses.
 ADMINISTRATOR = ("administrator@vsphere.local", "drillbed-VC-1")
 REPLICATION = ("replication@vsphere.local", "drillbed-VC-2")
@@ -25,9 +27,7 @@ REPLICATION = ("replication@vsphere.local", "drillbed-VC-2")
 MASTER_TARGET = "master-target"
 
 #: Disk space on the master target that keeps what came until a recovery point is complete (RPR-014).
-RETENTION_VOLUMES = (
-    {"volumeName": "R:", "capacityInBytes": 64 << 30, "freeSpaceInBytes": 64 << 30, "thresholdPercentage": 5},
-)
+RETENTION_VOLUMES = ({"volumeName": "R:", "capacityInBytes": 64 << 30, "freeSpaceInBytes": 64 << 30, "thresholdPercentage": 5},)
 
 #: Ids of the accounts in the configuration server: for the vCenter, and for push installations.
 VCENTER_ACCOUNT, MACHINE_ACCOUNT = "1", "2"
@@ -52,7 +52,7 @@ class Site:
 
     def __post_init__(self) -> None:
         users = {ADMINISTRATOR[0]: (ADMINISTRATOR[1], "Admin"), REPLICATION[0]: (REPLICATION[1], "Admin")}
-        self.vcenter = VCenter(self.clock, self.folder / "vcenter", users=users, guests=self)
+        self.vcenter = VCenter(self.clock, self.folder / "vcenter", users=users, hooks=self)
         self.places.host("vcenter").listen(443, self.vcenter.wsgi)
 
     # machines --------------------------------------------------------------------------------------------------------
@@ -61,8 +61,8 @@ class Site:
         """Put a machine into the vCenter and switch it on."""
         self.hosts[plan.name] = self.places.machine(plan.name, ONPREM)
         disks = [DiskSpec(size, plan.source if unit == 0 else None) for unit, size in enumerate(plan.disks)]
-        vm = self._create(plan.name, plan.os_type, disks, {})
-        self.machines.add(plan, vm.bios_uuid)
+        vm = self._create(plan.name, plan.os_type, disks)
+        self.machines.add(plan, vm.uuid)
         self.vcenter.power_on(vm)
 
     def add_master_target(self) -> str:
@@ -71,24 +71,30 @@ class Site:
         Returns its BIOS UUID.
         """
         self.hosts[MASTER_TARGET] = self.places.host(MASTER_TARGET)
-        vm = self._create(MASTER_TARGET, "WINDOWS", [DiskSpec(64 * MIB, None)], {"disk.EnableUUID": "TRUE"})
-        self.machines.add(MachinePlan(MASTER_TARGET, "WINDOWS", [64 * MIB], workload=False), vm.bios_uuid)
+        vm = self._create(
+            MASTER_TARGET,
+            "WINDOWS",
+            [DiskSpec(64 * MIB)],
+            controller="VirtualLsiLogicSASController",  # RPR-009
+            extra_config={"disk.EnableUUID": "TRUE"},
+        )
+        self.machines.add(MachinePlan(MASTER_TARGET, "WINDOWS", [64 * MIB], workload=False), vm.uuid)
         self.vcenter.power_on(vm)
-        return str(vm.bios_uuid)
+        return str(vm.uuid)
 
-    def _create(self, name: str, os_type: str, disks: list[DiskSpec], extra: dict[str, str]) -> Any:
+    def _create(self, name: str, os_type: str, disks: list[DiskSpec], **more: Any) -> VirtualMachine:
         guest_id = "windows9Server64Guest" if os_type == "WINDOWS" else "debian9_64Guest"
-        return self.vcenter.add_vm(name, guest_id=guest_id, cpus=2, memory_mb=2048, disks=disks, extra_config=extra)
+        return self.vcenter.add_vm(name, guest_id=guest_id, cpus=2, memory_mb=2048, disks=disks, **more)
 
-    def disks(self, name: str) -> dict[int, Any]:
-        """The disks of a machine as the datastore has them, by unit."""
-        vm = self.vcenter.find_vm(name)
-        return {disk.unit: disk for disk in self.vcenter.open_disks(vm)}
+    def disks(self, name: str) -> dict[int, AttachedDisk]:
+        """The disks of a machine as the datastore has them, by the number its guest gives them."""
+        found = self.vcenter.disks_of(self.vcenter.find_vm(name))
+        return {disk.bus * UNITS_PER_BUS + disk.unit: disk for disk in found}
 
     # what the vCenter calls ------------------------------------------------------------------------------------------
 
-    def power_on(self, vm: Any) -> None:
-        name = str(vm.name)
+    def power_on(self, vm: VirtualMachine) -> None:
+        name = vm.name
         host = self.hosts.get(name)
         if host is None or name not in self.machines.software:
             return
@@ -99,20 +105,20 @@ class Site:
             guest.install("master-target", lambda: self._master_target(guest, host))
         self.vcenter.report_guest(vm, running=True, hostname=name, addresses=[host.address])
 
-    def shut_down(self, vm: Any) -> None:
-        guest = self.machines.running.get((str(vm.name), ONPREM_SIDE))
+    def shut_down(self, vm: VirtualMachine) -> None:
+        guest = self.machines.running.get((vm.name, ONPREM_SIDE))
         if guest is not None:
             guest.shut_down()
         self._went_off(vm)
 
-    def power_off(self, vm: Any) -> None:
-        guest = self.machines.running.get((str(vm.name), ONPREM_SIDE))
+    def power_off(self, vm: VirtualMachine) -> None:
+        guest = self.machines.running.get((vm.name, ONPREM_SIDE))
         if guest is not None:
             guest.power_off()
         self._went_off(vm)
 
-    def disks_changed(self, vm: Any) -> None:
-        name = str(vm.name)
+    def disks_changed(self, vm: VirtualMachine) -> None:
+        name = vm.name
         guest = self.machines.running.get((name, ONPREM_SIDE))
         if guest is None:
             return
@@ -125,13 +131,13 @@ class Site:
             if unit not in present:
                 guest.add_disk(unit, disk, disk.uuid)
 
-    def _went_off(self, vm: Any) -> None:
-        name = str(vm.name)
+    def _went_off(self, vm: VirtualMachine) -> None:
+        name = vm.name
         self.machines.ended(name, ONPREM_SIDE)
         host = self.hosts.get(name)
         if host is not None:
             host.close()
-        self.vcenter.report_guest(vm, running=False, hostname="", addresses=[])
+        self.vcenter.report_guest(vm, running=False)
 
     # the product's components ----------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from emulators.blob_storage.node import find_node, find_package
 from emulators.clock import Clock
 from emulators.http.sockets import Sockets
 from emulators.network import Host
-from reference_impl.outside import BlobStore
+from reference_impl import outside
 
 
 class Backend(Protocol):
@@ -50,12 +50,13 @@ class Storage:
     def queue_endpoint(self, name: str) -> str:
         return self.backend.queue_endpoint(name)
 
-    def open_store(self, host: Host, store: Mapping[str, str]) -> BlobStore:
+    def open_store(self, host: outside.Host, store: Mapping[str, str]) -> outside.BlobStore:
         """The store that a `{store}` of the component protocol names, as seen from `host`."""
-        opened: BlobStore = self.backend.open_store(host, store)
+        assert isinstance(host, Host), "components are given hosts of the estate's network"
+        opened: outside.BlobStore = self.backend.open_store(host, store)
         return opened
 
-    def open(self, host: Host, account: str) -> BlobStore:
+    def open(self, host: Host, account: str) -> outside.BlobStore:
         """An account of the estate as the platform itself uses it. Raises `KeyError` when there is no such account."""
         endpoints = {"blobEndpoint": self.blob_endpoint(account), "queueEndpoint": self.queue_endpoint(account)}
         return self.open_store(host, {"account": account, "key": self._keys[account], **endpoints})

@@ -209,21 +209,8 @@ class Vault:
     def commit(self, machine: str) -> dict[str, Any]:
         return self.verb(machine, "failoverCommit")
 
-    def reprotect_to_site(self, machine: str, back: WayBack) -> dict[str, Any]:
-        return self.verb(machine, "reProtect", {"failoverDirection": REVERSE, "providerSpecificDetails": _back(back)})
-
-    def reprotect_to_azure(
-        self, machine: str, policy: str, targets: Targets, *, process_server: str, run_as: str
-    ) -> dict[str, Any]:
-        details = {
-            "instanceType": "InMageAzureV2",
-            "masterTargetId": process_server,
-            "processServerId": process_server,
-            "runAsAccountId": run_as,
-            "policyId": policy,
-            "storageAccountId": targets.storage,
-            "logStorageAccountId": targets.cache,
-        }
+    def reprotect(self, machine: str, details: dict[str, Any]) -> dict[str, Any]:
+        """Replicate the other way, with `to_site` or `to_azure`. Both are `RecoveryToPrimary`, as recorded."""
         return self.verb(machine, "reProtect", {"failoverDirection": REVERSE, "providerSpecificDetails": details})
 
     def disable(self, machine: str) -> dict[str, Any]:
@@ -274,9 +261,10 @@ class Vault:
     def commit_plan(self, name: str) -> dict[str, Any]:
         return self.operator.run("POST", f"{self.plan_path(name)}/failoverCommit")
 
-    def reprotect_plan(self, name: str, machines: list[str]) -> dict[str, Any]:
-        """Reprotect what the plan holds. Values for each machine come from its item, as the portal has them."""
-        return self.operator.run("POST", f"{self.plan_path(name)}/reProtect")
+    def reprotect_plan(self, name: str, details: dict[str, Any]) -> dict[str, Any]:
+        """Reprotect what the plan holds, with `to_site` or `to_azure`; a replication group goes as a whole (RPR-020)."""
+        properties = {"failoverDirection": REVERSE, "providerSpecificDetails": details}
+        return self.operator.run("POST", f"{self.plan_path(name)}/reProtect", {"properties": properties})
 
     def _member(self, machine: str) -> dict[str, str]:
         found = self.operator.get(self.item_path(machine))
@@ -284,7 +272,8 @@ class Vault:
         return {"id": found["id"], "virtualMachineId": str(details.get("vmId") or details.get("infrastructureVmId") or "")}
 
 
-def _back(back: WayBack) -> dict[str, Any]:
+def to_site(back: WayBack) -> dict[str, Any]:
+    """Details of a reprotect towards the site."""
     return {
         "instanceType": "InMage",
         "masterTargetId": back.master_target,
@@ -292,6 +281,19 @@ def _back(back: WayBack) -> dict[str, Any]:
         "retentionDrive": back.retention_volume,
         "datastoreName": back.datastore,
         "profileId": back.policy,
+    }
+
+
+def to_azure(policy: str, targets: Targets, *, process_server: str, run_as: str) -> dict[str, Any]:
+    """Details of a reprotect towards Azure."""
+    return {
+        "instanceType": "InMageAzureV2",
+        "masterTargetId": process_server,
+        "processServerId": process_server,
+        "runAsAccountId": run_as,
+        "policyId": policy,
+        "storageAccountId": targets.storage,
+        "logStorageAccountId": targets.cache,
     }
 
 

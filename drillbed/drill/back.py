@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from drillbed.drill.course import MACHINES, PLAN, Course
 from drillbed.operator import Refused
-from drillbed.vault import REVERSE
+from drillbed.vault import REVERSE, to_azure, to_site
 
 #: How long the machines work in Azure before they go home.
 AZURE_SECONDS = 10 * 60.0
@@ -77,7 +77,7 @@ def prerequisites_bite(course: Course) -> str:
         prerequisite.spoil(course)
         before = vault.item("web")
         try:
-            vault.reprotect_to_site("web", course.way_back())
+            vault.reprotect("web", to_site(course.way_back()))
         except Refused as refused:
             said = course.estate.reason_of(refused)
             course.hold(
@@ -101,7 +101,7 @@ def reprotect(course: Course) -> str:
     estate, vault = course.estate, course.vault
     azure_bytes, site_bytes = estate.bytes_on("process-server-azure", 9443), estate.bytes_on("master-target", 9443)
     course.mark("reprotect", "reprotect towards the site")
-    vault.reprotect_plan(PLAN, {machine: course.way_back() for machine in MACHINES})
+    vault.reprotect_plan(PLAN, to_site(course.way_back()))
     for machine in MACHINES:
         with course.explained(machine):
             vault.until_state(machine, "Protected", seconds=COPY_LIMIT)
@@ -148,15 +148,10 @@ def protect_again(course: Course) -> str:
     idle = estate.bytes_on("process-server", 9443)
     estate.clock.wait(300)
     course.hold(estate.bytes_on("process-server", 9443) == idle, "replication to Azure began again by itself")
-    for machine in MACHINES:
-        with course.explained(machine):
-            vault.reprotect_to_azure(
-                machine,
-                course.policies["forward"],
-                estate.targets,
-                process_server=estate.process_server_id(),
-                run_as=estate.run_as(machine),
-            )
+    details = to_azure(
+        course.policies["forward"], estate.targets, process_server=estate.process_server_id(), run_as=estate.run_as(MACHINES[0])
+    )
+    vault.reprotect_plan(PLAN, details)
     for machine in MACHINES:
         with course.explained(machine):
             vault.until_state(machine, "Protected", seconds=COPY_LIMIT)

@@ -123,7 +123,7 @@ class Course:
     def way_back(self) -> WayBack:
         site = self.vault.find_site()["properties"]["customDetails"]
         target = site["masterTargetServers"][0]
-        azure = [server for server in site["processServers"] if server["id"] != target["id"]]
+        azure = [server for server in site["processServers"] if server["friendlyName"] == "process-server-azure"]
         return WayBack(
             master_target=target["id"],
             process_server=(azure or site["processServers"])[0]["id"],

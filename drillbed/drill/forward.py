@@ -50,7 +50,8 @@ def discover(course: Course) -> str:
     course.hold(not missing, f"discovery did not find {', '.join(missing)}; it found {', '.join(sorted(found)) or 'nothing'}")
     for machine in MACHINES:
         course.witnesses[machine] = estate.attach_witness(machine)
-    disks = sum(len(found[machine]["properties"]["customDetails"]["diskDetails"]) for machine in MACHINES)
+    shown = [estate.operator.get(found[machine]["id"])["properties"]["customDetails"] for machine in MACHINES]
+    disks = sum(len(details["diskDetails"]) for details in shown)
     return f"{len(found)} machines seen, {len(MACHINES)} to protect with {disks} disks"
 
 
@@ -152,7 +153,7 @@ def test_failover(course: Course) -> str:
     chosen = points[len(points) // 2]
     when = estate.parse_time(chosen["properties"]["recoveryPointTime"])
     course.mark("test", f"test failover of {machine} to {course.time(when)}", machine)
-    vault.test_failover(machine, estate.targets.network, str(chosen["name"]))
+    vault.test_failover(machine, estate.targets.network, str(chosen["id"]))
     disks = estate.azure_disks(f"{machine}-test")
     witness = course.witnesses[machine]
     count = witness.matching(disks, witness.prefixes_at(when, slack=0.001))

@@ -8,7 +8,7 @@ from typing import Any
 
 from drillbed.disk_input import make_disk
 from drillbed.drill import back, forward
-from drillbed.drill.course import GROUP, MACHINES, Course, NotHeldError
+from drillbed.drill.course import MACHINES, Course, NotHeldError
 from drillbed.estate import Estate, EstatePlan, MachinePlan
 from drillbed.operator import NotInTime, Refused
 from drillbed.report.result import DrillResult, FlowRow, HostPlace, StepResult, verdict
@@ -66,8 +66,8 @@ def run_drill(options: Options, progress: Any, folder: Path) -> DrillResult:
     result.facts["Real input"] = f"{given.what}, {given.size // MIB} MiB"
     machines = [
         MachinePlan("web", "WINDOWS", [64 * MIB, 16 * MIB]),
-        MachinePlan("app", "WINDOWS", [64 * MIB, 16 * MIB], group=GROUP),
-        MachinePlan("db", "WINDOWS", [given.size, 32 * MIB], source=given.path, group=GROUP),
+        MachinePlan("app", "WINDOWS", [64 * MIB, 16 * MIB]),
+        MachinePlan("db", "WINDOWS", [given.size, 32 * MIB], source=given.path),
     ]
     plan = EstatePlan(way=options.way, seed=options.seed, machines=machines, hash_at_boot=True)
     with Estate.open(plan, folder / "estate") as estate:
