@@ -46,7 +46,7 @@ class Agent:
         self.id, self._heartbeat_seconds, self._failures = "", 30.0, 0
         self.replication: Replication | None = None
         self.stopped_generation = 0  #: of the protection that was stopped, 0 for none
-        self._clean = False
+        self._clean, self._saved = False, ""
 
     # life ------------------------------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class Agent:
             self._forget(0)
             self.replication = self._replicate(dict(settings))
             self.replication.copy(resync=False)
-        else:
+        elif self.replication.settings != settings:
             self.replication.adopt(dict(settings))
             self._save()
 
@@ -173,10 +173,14 @@ class Agent:
         kept = {"clean": self._clean, "stopped": self.stopped_generation}
         if self.replication is not None:
             kept |= self.replication.kept()
+        text = json.dumps(kept)
+        if text == self._saved:
+            return
         partial = self.folder / "state.tmp"
         partial.touch(mode=0o600)
-        partial.write_text(json.dumps(kept))
+        partial.write_text(text)
         os.replace(partial, self.folder / "state.json")
+        self._saved = text
 
     def _restore(self) -> None:
         try:

@@ -15,7 +15,7 @@ from reference_impl.outside import Clock, Host
 from reference_impl.records import DIGEST
 
 FIRST_SECONDS = 1.0
-TRICKLE_SECONDS = 5.0
+TRICKLE_SECONDS = 10.0
 BACK_OFF_SECONDS = (5.0, 10.0, 20.0, 30.0)
 #: Segments that are sent before other work on the clock gets its turn.
 BURST = 8
@@ -78,6 +78,7 @@ class Shipping:
                 break
             outcome = self._post(sealed)
             if outcome == "retry":
+                self.stream.stick()
                 pause = BACK_OFF_SECONDS[min(self._failures, len(BACK_OFF_SECONDS) - 1)]
                 self._failures += 1
                 self._alarm.back_off(pause)

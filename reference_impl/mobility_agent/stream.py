@@ -1,8 +1,8 @@
 """The ordered stream of one machine on its way out: numbering, journal, what waits to be sent.
 
 The filter appends under one lock and never waits for anybody (REP-001). Records collect in an open segment; sealed segments wait
-in a queue until the process server has acknowledged them, in memory and as files of the journal folder. Files are not synced:
-they outlive the agent's process, and after a power loss a resync is due anyway (REP-013).
+in a queue until the process server has acknowledged them. What cannot be sent at once, or is too much for memory, lies in files
+of the journal folder. Files are not synced: they outlive the agent's process, and after a power loss a resync is due (REP-013).
 
 When more waits than the journal may hold, the stream ends with `SYNC_BEGIN` for every disk and captures nothing more until a
 resync starts: the queued part stays a true history, and nothing after the gap can pass for one.
@@ -53,6 +53,7 @@ class Stream:
     next: int = 1
     capturing: bool = False
     overflowed: bool = False
+    stuck: bool = False  #: nothing can be sent now: keep what waits on disk
     lock: threading.RLock = field(default_factory=threading.RLock)
     queue: deque[Sealed] = field(default_factory=deque)
     queued_bytes: int = 0
@@ -143,9 +144,10 @@ class Stream:
             segment = Segment(self.machine_id, self.generation, self.next, self._open)
             raw = records.encode(segment)
             sealed = Sealed(segment.first, segment.last, len(raw), _by_disk(self._open), raw, None)
-            if self.coverage.complete or self._memory + len(raw) > MEMORY_BYTES:
+            crowded = self._memory + len(raw) > MEMORY_BYTES
+            if self.stuck or crowded:
                 self._journal(sealed)
-            if self._memory + len(raw) > MEMORY_BYTES:
+            if crowded:
                 sealed.raw = None
             else:
                 self._memory += len(raw)
@@ -162,6 +164,7 @@ class Stream:
     def acknowledged(self, number: int) -> None:
         """Everything up to `number` is safe at the process server."""
         with self.lock:
+            self.stuck = False
             while self.queue and self.queue[0].last <= number:
                 sealed = self.queue.popleft()
                 self.queued_bytes -= sealed.size
@@ -180,13 +183,19 @@ class Stream:
 
     # restarting ------------------------------------------------------------------------------------------------------
 
+    def stick(self) -> None:
+        """The process server is away: what waits goes to the journal, and what is sealed from now on too."""
+        with self.lock:
+            self.stuck = True
+            for sealed in self.queue:
+                if sealed.path is None:
+                    self._journal(sealed)
+
     def save(self) -> None:
         """Everything that waits goes to the journal: the agent is about to stop."""
         with self.lock:
             self.seal()
-            for sealed in self.queue:
-                if sealed.path is None:
-                    self._journal(sealed)
+            self.stick()
 
     def load(self) -> None:
         """Take up what the journal holds: the longest run of whole segments."""

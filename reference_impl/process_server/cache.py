@@ -1,7 +1,8 @@
 """What a process server has promised: the cached segments and logs of one machine's generation, on disk.
 
-A segment is acknowledged when it lies in the folder, synced. Segments become logs; a log stays until the replica worker has gone
-past it, because a store can lose what it acknowledged. After a kill the folder says where things stand.
+A segment is acknowledged when it lies in the spool, synced. Segments become logs; a log stays until the replica worker has gone
+past it, because a store can lose what it acknowledged. After a kill the folder says where things stand; only segments need a sync
+for that, because a log that a power loss takes is in the store or can be made again.
 """
 
 import json
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from reference_impl import hrl, records
-from reference_impl.records import Buffer, DamagedSegment, Kind, SegmentHead
+from reference_impl.process_server.spool import Place, Spool
+from reference_impl.records import Buffer, Kind, SegmentHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Cached:
     last: int
     size: int
     marked: bool
-    path: Path
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ class Lane:
     segments: deque[Cached] = field(default_factory=deque)
     logs: deque[LogFile] = field(default_factory=deque)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    spool: Spool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spool = Spool(self.folder)
 
     @property
     def received(self) -> int:
@@ -91,9 +97,8 @@ class Lane:
             if head.last <= self.received:
                 return False
             assert head.first == self.received + 1
-            path = self.folder / f"{head.first:020d}.seg"
-            write_safely(path, raw)
-            self.segments.append(Cached(head.first, head.last, len(raw), has_marks(raw, head), path))
+            place = self.spool.append(head.first, raw)
+            self.segments.append(Cached(head.first, head.last, len(raw), has_marks(raw, head), place))
             return True
 
     # moving on -------------------------------------------------------------------------------------------------------
@@ -114,7 +119,7 @@ class Lane:
         with self.lock:
             first, last = taken[0].first, taken[-1].last
             path = self.folder / f"{first:020d}.hrl"
-            write_safely(path, log)
+            write_whole(path, log)
             self.logs.append(LogFile(first, last, len(log), path))
             self.sealed, self.chain = last, digest
             self.raw_bytes += sum(cached.size for cached in taken)
@@ -134,7 +139,7 @@ class Lane:
         self.save()
         for cached in taken:
             self.segments.popleft()
-            cached.path.unlink(missing_ok=True)
+            self.spool.release(cached.place)
 
     def note_uploaded(self, log: LogFile, tag: dict[str, Any] | None) -> None:
         with self.lock:
@@ -150,8 +155,7 @@ class Lane:
     def restart_at(self, position: int, chain: bytes) -> None:
         """Take what the far side has as the truth; what is cached does not continue it."""
         with self.lock:
-            for cached in self.segments:
-                cached.path.unlink(missing_ok=True)
+            self.spool.clear()
             for log in self.logs:
                 log.path.unlink(missing_ok=True)
             self.segments.clear()
@@ -165,12 +169,13 @@ class Lane:
     def save(self) -> None:
         kept = {"sealed": self.sealed, "uploaded": self.uploaded, "chain": self.chain.hex(), "lastTag": self.last_tag}
         kept |= {"rawBytes": self.raw_bytes, "storedBytes": self.stored_bytes, "known": self.known}
-        write_safely(self.folder / "position.json", json.dumps(kept).encode())
+        write_whole(self.folder / "position.json", json.dumps(kept).encode())
 
     def destroy(self) -> None:
         with self.lock:
             self.segments.clear()
             self.logs.clear()
+            self.spool.clear()
             for path in self.folder.glob("*"):
                 path.unlink()
             self.folder.rmdir()
@@ -187,31 +192,27 @@ def open_lane(folder: Path, machine_id: str, generation: int) -> Lane:
         lane.raw_bytes, lane.stored_bytes = int(kept["rawBytes"]), int(kept["storedBytes"])
     except (OSError, ValueError, KeyError):
         lane.known = False
-    for path in sorted(folder.glob("*")):
-        _take_up(lane, path)
+    for path in sorted(folder.glob("*.hrl")):
+        _take_up_log(lane, path)
+    for head, raw, place in list(lane.spool.recover()):  # all are counted before any is released
+        if head.first == lane.received + 1:
+            lane.segments.append(Cached(head.first, head.last, len(raw), has_marks(raw, head), place))
+        else:
+            lane.spool.release(place)
     return lane
 
 
-def _take_up(lane: Lane, path: Path) -> None:
-    if path.name == "position.json":
+def _take_up_log(lane: Lane, path: Path) -> None:
+    raw = path.read_bytes()
+    try:
+        head = hrl.inspect(raw)
+    except hrl.DamagedLog:
+        path.unlink()
         return
-    number = int(path.stem) if path.stem.isdecimal() else 0
-    if path.suffix == ".hrl" and 0 < number <= lane.sealed:
-        raw = path.read_bytes()
-        try:
-            lane.logs.append(LogFile(number, hrl.inspect(raw).last, len(raw), path))
-            return
-        except hrl.DamagedLog:
-            pass
-    elif path.suffix == ".seg" and number == lane.received + 1:
-        raw = path.read_bytes()
-        try:
-            head = records.verify(raw)
-            lane.segments.append(Cached(head.first, head.last, len(raw), has_marks(raw, head), path))
-            return
-        except DamagedSegment:
-            pass
-    path.unlink()
+    if head.last <= lane.sealed:
+        lane.logs.append(LogFile(head.first, head.last, len(raw), path))
+    else:
+        path.unlink()  # it was written, but the position that counts it was not: it is made again
 
 
 def has_marks(raw: Buffer, head: SegmentHead) -> bool:
@@ -220,20 +221,10 @@ def has_marks(raw: Buffer, head: SegmentHead) -> bool:
     return max(kinds) >= Kind.TAG
 
 
-def write_safely(path: Path, raw: Buffer) -> None:
-    """A file that is whole and on the disk when this returns, or not there at all."""
+def write_whole(path: Path, raw: Buffer) -> None:
+    """A file that is there whole or not at all, whenever this process is killed."""
     partial = path.with_suffix(".tmp")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        view = memoryview(raw)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(raw)
     os.replace(partial, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -31,7 +31,7 @@ def seal(lane: Lane, taken: Sequence[Cached], clock: Clock, rules: Rules, data_k
     """One log of these segments. Raises `OSError` or `DamagedSegment` when the cache itself is damaged."""
     entries: list[Record] = []
     for cached in taken:
-        entries += records.decode(cached.path.read_bytes()).records
+        entries += records.decode(cached.place.read()).records
     frames = build_frames(taken[0].first, entries)
     raw = hrl.write(
         lane.machine_id,

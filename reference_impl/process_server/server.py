@@ -12,7 +12,7 @@ from typing import Any
 from reference_impl import records, wire
 from reference_impl.alarm import Alarm
 from reference_impl.outside import Clock, Host, Listener, OpenStore, Process
-from reference_impl.process_server.cache import Lane, open_lane
+from reference_impl.process_server.cache import Lane, open_lane, write_whole
 from reference_impl.process_server.sinks import Digests, MasterTargetSink, Sink, StorageSink
 from reference_impl.records import MAX_SEGMENT, DamagedSegment
 from reference_impl.rules import Rules
@@ -76,6 +76,7 @@ class ProcessServer:
         self.id, self._heartbeat_seconds, self._failures, self._full = "", 30.0, 0, False
         self.machines: dict[tuple[str, int], Machine] = {}
         self._listener: Listener | None = None
+        self._saved = ""
 
     # life ------------------------------------------------------------------------------------------------------------
 
@@ -95,6 +96,7 @@ class ProcessServer:
             self._listener = None
         for machine in self.machines.values():
             machine.alarm.close()
+            machine.lane.spool.close()
         self.clock.cancel_all()
 
     # configuration server --------------------------------------------------------------------------------------------
@@ -180,10 +182,10 @@ class ProcessServer:
 
     def _save(self) -> None:
         """Settings outlive a kill, so that agents are served again before the configuration server is."""
-        partial = self.folder / "machines.tmp"
-        partial.touch(mode=0o600)
-        partial.write_text(json.dumps([machine.settings for machine in self.machines.values()]))
-        partial.replace(self.folder / "machines.json")
+        text = json.dumps([machine.settings for machine in self.machines.values()])
+        if text != self._saved:
+            write_whole(self.folder / "machines.json", text.encode())
+            self._saved = text
 
     def _restore(self) -> None:
         try:
@@ -259,7 +261,8 @@ class ProcessServer:
             raise Refusal(400, "DamagedSegment", str(fault)) from None
         if (head.machine_id, head.generation) != (lane.machine_id, lane.generation):
             raise Refusal(403, "NotYours", "the segment belongs to another machine or generation")
-        if self._used() + len(request.body) > self.cache_bytes:
+        used = self._used()
+        if used and used + len(request.body) > self.cache_bytes:
             self._full = True
             raise Refusal(507, "CacheFull", "the cache is full", headers={"Retry-After": str(FULL_SECONDS)})
         self._full = False

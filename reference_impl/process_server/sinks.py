@@ -190,7 +190,7 @@ class MasterTargetSink:
         taken = self.lane.take(1)
         if not taken:
             return "idle"
-        raw = taken[0].path.read_bytes()
+        raw = taken[0].place.read()
         try:
             reply = self._client().send("POST", f"{self._base()}/segments", raw)
         except OSError:
