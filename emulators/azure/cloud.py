@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from emulators.azure.arm import GROUP_TYPE, Answer, Arm, Resource
+from emulators.azure.authorization import Authorization
 from emulators.azure.compute import AvailabilitySets, Disks, Sizes, VirtualMachines
 from emulators.azure.compute.kinds import AVAILABILITY_SET, DISK, MACHINE
 from emulators.azure.entra import Client, Entra, Issuer
@@ -71,6 +72,7 @@ class Azure:
         self.arm.public["/metadata/endpoints"] = self._endpoints
         self.store = self.arm.store
         self.resources = Resources(self.arm, tenant)
+        self.authorization = Authorization(self.arm, self.login)
         self.vaults = Vaults(self.arm, tenant, f"{self.login_url}/{tenant}")
         self.storage_accounts = StorageAccounts(self.arm, storage)
         self.networks = VirtualNetworks(self.arm)
@@ -130,9 +132,9 @@ class Azure:
 
     def _register(self) -> None:
         providers = (
-            self.resources, self.vaults, self.storage_accounts, self.networks, self.interfaces, self.security_groups,
-            self.public_addresses, self.local_gateways, self.gateways, self.connections, self.disks, self.machines,
-            self.availability_sets, self.sizes,
+            self.resources, self.authorization, self.vaults, self.storage_accounts, self.networks, self.interfaces,
+            self.security_groups, self.public_addresses, self.local_gateways, self.gateways, self.connections, self.disks,
+            self.machines, self.availability_sets, self.sizes,
         )  # fmt: skip
         for provider in providers:
             self.arm.register(provider)

@@ -85,19 +85,21 @@ class Assignment:
     principal: str
     role: Role
     scope: str
+    name: str  #: a GUID; with the scope it is the assignment's id
 
 
 class Access:
     """Role assignments of one estate."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_name: Callable[[], str]) -> None:
         self.assignments: list[Assignment] = []
+        self._new_name = new_name
 
     def grant(self, principal: str, role: str, scope: str) -> None:
         """Assign a built-in role by its name. Raises `ValueError` for an unknown one."""
         if role not in ROLES:
             raise ValueError(f"no role is named {role!r}; known are {', '.join(sorted(ROLES))}")
-        self.assignments.append(Assignment(principal, ROLES[role], scope))
+        self.assignments.append(Assignment(principal, ROLES[role], scope, self._new_name()))
 
     def revoke(self, principal: str) -> None:
         self.assignments = [kept for kept in self.assignments if kept.principal != principal]

@@ -54,7 +54,7 @@ class Arm:
         self.faults: list[BaseException] = []
         self.store = ResourceStore()
         self.router = Router()
-        self.access = Access()
+        self.access = Access(clock.uuid)
         self.operations = Operations(self.scope, self.lock, self.faults, fast=fast)
         self.subscriptions = {subscription.lower(): subscription for subscription in subscriptions}
         self.locations = tuple(locations)
