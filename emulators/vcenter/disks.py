@@ -67,8 +67,8 @@ class Disk:
         self._check(offset, len(data))
         if not data:
             return
+        first, last = offset // BLOCK, (offset + len(data) - 1) // BLOCK + 1
         with self.lock:
-            first, last = offset // BLOCK, (offset + len(data) - 1) // BLOCK + 1
             self._reserve(first, last)
             if self.top.grains is None:
                 write_at(self.top.file, data, offset)
@@ -89,7 +89,7 @@ class Disk:
         held = self.top.grains if self.top.grains is not None else self.generations
         if self.top.grains is None and not self.thin:
             return
-        fresh = (last - first) - int(np.count_nonzero(held[first:last]))
+        fresh = not held[first] if last - first == 1 else (last - first) - int(np.count_nonzero(held[first:last]))
         if fresh:
             self.store.take(fresh * BLOCK)
 

@@ -86,6 +86,7 @@ class Inventory:
     structure: int = 1  #: version of the last object that came, went or moved
     log: deque[Change] = field(default_factory=deque)
     _objects: dict[str, Any] = field(default_factory=dict)
+    _by_type: dict[type, dict[str, Any]] = field(default_factory=dict)
     _counter: int = 0
     root: Ref = ROOT
     kinds: "Mapping[str, Kind]" = field(default_factory=dict)
@@ -104,12 +105,14 @@ class Inventory:
     def add(self, managed: Any) -> Any:
         """Put an object into the inventory."""
         self._objects[managed.moid] = managed
+        self._by_type.setdefault(type(managed), {})[managed.moid] = managed
         self.note(managed, "")
         return managed
 
     def remove(self, managed: Any) -> None:
         """Take an object out of the inventory."""
         if self._objects.pop(managed.moid, None) is not None:
+            self._by_type[type(managed)].pop(managed.moid, None)
             self.note(managed, "")
 
     def find(self, moid: str) -> Any:
@@ -126,7 +129,10 @@ class Inventory:
 
     def all_of(self, kind: type[T]) -> Iterator[T]:
         """All objects of one kind, oldest first."""
-        return (found for found in list(self._objects.values()) if isinstance(found, kind))
+        return iter(list(self._by_type.get(kind, {}).values()))
+
+    def count_of(self, kind: type) -> int:
+        return len(self._by_type.get(kind, {}))
 
     def objects(self) -> list[Any]:
         return list(self._objects.values())

@@ -110,7 +110,7 @@ class VCenter:
             places = [one for one in inventory.all_of(HostSystem) if not host or one.name == host]
             if not places:
                 raise ValueError(f"there is no host {host!r}")
-            where = places[len(list(inventory.all_of(VirtualMachine))) % len(places)]
+            where = places[inventory.count_of(VirtualMachine) % len(places)]
             home = self._folder(folder)
             extra = {key.lower(): (key, value) for key, value in (extra_config or {}).items()}
             settings = Settings(guest_id, cpus, 1, memory_mb, firmware, extra=extra)

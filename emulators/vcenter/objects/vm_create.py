@@ -50,8 +50,9 @@ def settle(inventory: Inventory, vm: VirtualMachine, folder: Any) -> None:
     inventory.change(folder, "childEntity")
     for place in (vm.pool, vm.host, vm.datastore):
         inventory.change(inventory.find(place.moid), "vm")
-    for network in inventory.objects():
-        if network.kind == "Network" and network.name in vm.networks():
+    networks = inventory.find(vm.host.moid).networks
+    for network in [inventory.find(one.moid) for one in networks]:
+        if network.name in vm.networks():
             inventory.change(network, "vm")
 
 

@@ -366,4 +366,4 @@ MACHINE_PROPERTIES: dict[str, Property] = {
 
 def _networks(inventory: Inventory, vm: VirtualMachine) -> list[Ref]:
     names = vm.networks()
-    return [ref(found) for found in inventory.objects() if found.kind == "Network" and found.name in names]
+    return [one for one in inventory.find(vm.host.moid).networks if inventory.find(one.moid).name in names]

@@ -72,8 +72,8 @@ def reconfigure(call: Call, vm: VirtualMachine, args: Any) -> Work:
             setattr(vm, attribute, spec[key].lower())
     commit(changes)
     inventory.change(vm, *_paths(spec))
-    for network in [one for one in inventory.objects() if one.kind == "Network" and spec["deviceChange"]]:
-        inventory.change(network, "vm")
+    for network in inventory.find(vm.host.moid).networks if spec["deviceChange"] else ():
+        inventory.change(inventory.find(network.moid), "vm")
     inventory.events.about(
         "VmReconfiguredEvent",
         "Reconfigured {vm} on {host} in {datacenter}",
