@@ -5,6 +5,7 @@ from typing import Any
 
 from emulators.clock import Clock
 from emulators.http.inprocess import InProcess
+from emulators.http.sockets import Sockets
 from emulators.network import AZURE_PUBLIC, AZURE_VNET, ONPREM, Host, Network
 from reference_impl.configuration_server import ConfigurationServer
 from reference_impl.rules import Rules
@@ -157,17 +158,29 @@ class Speaker:
 class SiteLab:
     """Network, service and one configuration server."""
 
-    def __init__(self, folder: Path, *, rules: Rules | None = None, start: bool = True):
+    def __init__(self, folder: Path, *, rules: Rules | None = None, start: bool = True, sockets: bool = False):
         self.folder, self.rules = folder, rules or Rules()
         self.clock = Clock()
-        self.network = Network(self.clock, InProcess(), links=("internet", "backbone", "vpn"))
+        self.transport = Sockets(folder / "tls") if sockets else InProcess()
+        self.network = Network(self.clock, self.transport, links=("internet", "backbone", "vpn"))
         self.service = FakeService(self.clock)
-        self.network.host("site-recovery", AZURE_PUBLIC).listen(443, self.service.app)
-        self.host = self.network.host("configuration-server", ONPREM)
+        self.place("site-recovery", AZURE_PUBLIC).listen(443, self.service.app)
+        self.host = self.place("configuration-server", ONPREM)
         self.accounts = {"1": ("vcenter", "administrator@vsphere.local", "secret"), "2": ("windows", "Administrator", "pw")}
         self.starts = 0
         if start:
             self.server = self.start()
+
+    def place(self, name: str, zone: str) -> Host:
+        """A host on a loopback address of its own."""
+        return self.network.host(name, zone, address=f"127.78.0.{len(self.network.hosts()) + 10}")
+
+    def close(self) -> None:
+        """Close what listens over sockets."""
+        for host in self.network.hosts():
+            host.close()
+        if isinstance(self.transport, Sockets):
+            self.transport.close()
 
     def start(self, *, key: str = KEY) -> ConfigurationServer:
         self.starts += 1
@@ -193,6 +206,6 @@ class SiteLab:
 
     def process_server(self, *, zone: str = "onprem") -> Speaker:
         name, where = ("process-server-azure", AZURE_VNET) if zone == "azure" else ("process-server", ONPREM)
-        speaker = Speaker(self, self.network.host(name, where), "process-server", f"ps-{zone}", zone=zone)
+        speaker = Speaker(self, self.place(name, where), "process-server", f"ps-{zone}", zone=zone)
         self.clock.wait(1)
         return speaker

@@ -73,7 +73,7 @@ def test_unknown_and_malformed_work_fails_with_its_reason(lab: SiteLab) -> None:
 
 def test_only_the_passphrase_opens_the_door(lab: SiteLab) -> None:
     lab.clock.wait(1)
-    client = Client(lab.network.host("web", ONPREM), URL)
+    client = Client(lab.place("web", ONPREM), URL)
     good = {"passphrase": PASSPHRASE, "role": "agent", "machineId": "M-1", "name": "web", "address": "web", "zone": "onprem"}
     for change, status in (
         ({"passphrase": "wrong"}, 401),
@@ -109,7 +109,7 @@ def test_components_are_shown_to_the_service(lab: SiteLab) -> None:
     server.state = {"cacheBytes": 7, "uploadPendingBytes": 3, "machines": []}
     target = Speaker(
         lab,
-        lab.network.host("master-target", ONPREM),
+        lab.place("master-target", ONPREM),
         "master-target",
         "mt",
         retentionVolumes=[{"volumeName": "R"}],
@@ -140,9 +140,9 @@ def test_tokens_survive_a_kill(lab: SiteLab) -> None:
 
 
 def test_an_agent_in_azure_does_not_take_the_seat_of_the_one_on_premises(lab: SiteLab) -> None:
-    site = Speaker(lab, lab.network.host("web", ONPREM), "agent", "m-1")
+    site = Speaker(lab, lab.place("web", ONPREM), "agent", "m-1")
     lab.clock.wait(1)
-    cloud = Speaker(lab, lab.network.host("web.azure", "azure-vnet"), "agent", "m-1", zone="azure")
+    cloud = Speaker(lab, lab.place("web.azure", "azure-vnet"), "agent", "m-1", zone="azure")
     lab.clock.wait(61)
     assert site.id == cloud.id
     assert len(site.answers) >= 3

@@ -422,7 +422,7 @@ def test_stop_and_unprotect(protected: Protected) -> None:
 
 def test_an_agent_in_azure_gets_no_forward_settings(protected: Protected) -> None:
     lab = protected.lab
-    cloud = Speaker(lab, lab.network.host("web.azure", "azure-vnet"), "agent", protected.machine_id, zone="azure")
+    cloud = Speaker(lab, lab.place("web.azure", "azure-vnet"), "agent", protected.machine_id, zone="azure")
     lab.clock.wait(31)
     assert cloud.answer == {"protection": None, "resynchronize": False}
     assert protected.agent.answer["protection"]["generation"] == 1

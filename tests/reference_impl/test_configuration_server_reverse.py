@@ -21,7 +21,7 @@ def lab(tmp_path: Path) -> ReverseLab:
 
 def operate(lab: ReverseLab, vm: Any, method: str, *arguments: Any) -> None:
     """What a person does in vCenter meanwhile."""
-    host = lab.network.find("operator") or lab.network.host("operator", ONPREM)
+    host = lab.network.find("operator") or lab.place("operator", ONPREM)
 
     def act() -> Any:
         with Session(host, "vcenter", 443, "administrator@vsphere.local", "secret") as session:

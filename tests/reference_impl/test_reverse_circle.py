@@ -1,5 +1,6 @@
 """The way back with real bytes: agent and process server in Azure, master target on premises, disks of an emulated vCenter."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ VOLUME = {"volumeName": "R", "capacityInBytes": 1 << 30, "freeSpaceInBytes": 1 <
 class Circle(VSphereLab):
     """`web` has run in Azure for a while: its disks there differ from those in the datastore in two places."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, sockets: bool = False):
         self.mt_guest: GuestMachine | None = None
-        super().__init__(folder, disk_size=SIZE)
+        super().__init__(folder, disk_size=SIZE, sockets=sockets)
         self.add_vcenter()
         self.ids = self.disk_ids("web")
         pattern = bytes(range(256)) * 256
@@ -36,7 +37,7 @@ class Circle(VSphereLab):
         self.azure.power_on()
         self.azure.disk(0).write(512, b"changed in Azure" * 32)
         self.azure.disk(1).write(3 * MIB, bytes(65536))
-        host = self.network.host("web.azure", AZURE_VNET)
+        host = self.place("web.azure", AZURE_VNET)
         self.agent = Agent(
             host,
             self.azure,
@@ -50,7 +51,7 @@ class Circle(VSphereLab):
         )
         self.azure.install("agent", lambda: self.agent)
         self.server_azure = ProcessServer(
-            self.network.host("process-server-azure", AZURE_VNET),
+            self.place("process-server-azure", AZURE_VNET),
             self.clock.scope("ps"),
             folder / "ps",
             configuration_server_url=URL,
@@ -62,7 +63,7 @@ class Circle(VSphereLab):
             rules=self.rules,
         )
         self.server_azure.start()
-        self.mt_host = self.network.host("master-target", ONPREM)
+        self.mt_host = self.place("master-target", ONPREM)
         self.mt_guest = GuestMachine(self.clock, self.machine_id(self.mt_vm), "mt", "WINDOWS", show_serials=True)
         self.disks_changed(self.mt_vm)
         self.mt_guest.power_on()
@@ -142,9 +143,11 @@ def no_store(*_: Any) -> Any:
     raise AssertionError("nothing goes to storage on the way back")
 
 
-@pytest.fixture
-def circle(tmp_path: Path) -> Circle:
-    return Circle(tmp_path)
+@pytest.fixture(params=["in-process", "sockets"])
+def circle(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Circle]:
+    made = Circle(tmp_path, sockets=request.param == "sockets")
+    yield made
+    made.close()
 
 
 def test_the_bytes_come_home_and_only_differences_travel(circle: Circle) -> None:

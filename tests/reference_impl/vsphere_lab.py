@@ -22,13 +22,13 @@ STORE = {"account": "cache", "blobEndpoint": "b", "queueEndpoint": "q", "key": "
 class VSphereLab(SiteLab):
     """`events` is the order of things: power of machines, contacts with the install door."""
 
-    def __init__(self, folder: Path, *, rules: Rules | None = None, disk_size: int = MIB):
-        super().__init__(folder, rules=rules)
+    def __init__(self, folder: Path, *, rules: Rules | None = None, disk_size: int = MIB, sockets: bool = False):
+        super().__init__(folder, rules=rules, sockets=sockets)
         self.disk_size = disk_size
         self.events: list[str] = []
         self.obedient = True
         self.vcenter = VCenter(self.clock, folder / "vcenter", users=USERS, hooks=self)
-        self.network.host("vcenter", ONPREM).listen(443, self.vcenter.wsgi)
+        self.place("vcenter", ONPREM).listen(443, self.vcenter.wsgi)
         self.web = self.add("web", "windows9Server64Guest", 2, {})
         self.app = self.add("app", "debian9_64Guest", 1, {})
         self.mt_vm = self.add("master-target", "windows9Server64Guest", 1, {"disk.EnableUUID": "TRUE"})
@@ -47,7 +47,7 @@ class VSphereLab(SiteLab):
             controller="VirtualLsiLogicController" if name == "master-target" else "ParaVirtualSCSIController",  # RPR-009
         )
         if name != "master-target":
-            self.network.host(name, ONPREM)
+            self.place(name, ONPREM)
         self.vcenter.power_on(vm)
         return vm
 
@@ -131,8 +131,8 @@ class ReverseLab(VSphereLab):
         self.add_vcenter()
         self.disks = [{"diskId": disk, "unit": unit, "sizeBytes": MIB} for unit, disk in enumerate(self.disk_ids("web"))]
         self.azure_server = self.process_server(zone="azure")
-        self.agent = Speaker(self, self.network.host("web.azure", AZURE_VNET), "agent", self.machine_id(self.web), zone="azure")
-        host = self.network.host("master-target", ONPREM)
+        self.agent = Speaker(self, self.place("web.azure", AZURE_VNET), "agent", self.machine_id(self.web), zone="azure")
+        host = self.place("master-target", ONPREM)
         volumes = [{"volumeName": "R", "capacityInBytes": 1 << 30, "freeSpaceInBytes": 1 << 30, "thresholdPercentage": 25}]
         self.target = Speaker(self, host, "master-target", self.machine_id(self.mt_vm), retentionVolumes=volumes)
         self.target.follow = self._see
@@ -182,6 +182,6 @@ class ReverseLab(VSphereLab):
         return list(self.azure_server.answer["machines"])
 
     def speak_from_azure(self, name: str) -> None:
-        host = self.network.host(f"{name}.azure", AZURE_VNET)
+        host = self.place(f"{name}.azure", AZURE_VNET)
         Speaker(self, host, "agent", self.machine_id(self.vcenter.find_vm(name)), zone="azure")
         self.clock.wait(5)
