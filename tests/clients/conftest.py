@@ -9,6 +9,7 @@ import pytest
 import requests
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ClientSecretCredential
+from cryptography.hazmat.primitives.asymmetric import rsa
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 
@@ -148,8 +149,14 @@ class Cloud:
         return [status for verb, url, status in seen if verb == method and url.split("?")[0].endswith(ending)]
 
 
+@pytest.fixture(scope="session")
+def signing_key() -> rsa.RSAPrivateKey:
+    """One key for all tests: making one takes longer than most of them."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 @pytest.fixture(params=["fast", "real"])
-def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
+def cloud(request: pytest.FixtureRequest, signing_key: rsa.RSAPrivateKey) -> Iterator[Cloud]:
     """Azure with the timing of tests, and with the real service's; both in virtual time."""
     clock = Clock(seed=11)
     network = Network(clock, InProcess())
@@ -161,6 +168,7 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
         links=outside,
         blob_size=lambda place: outside.blobs.get((place.account, place.container, place.blob)),
         fast=request.param == "fast",
+        signing_key=signing_key,
     )
     for name, app in (("management", azure.arm), ("login", azure.login)):
         network.host(name, AZURE_PUBLIC, names=[f"{name}.drillbed"]).listen(443, app)

@@ -19,18 +19,18 @@ _REMEMBERED = 256
 
 
 class Issuer:
-    """Signs and checks the tokens of one tenant. Tokens are valid for `seconds` of emulated time."""
+    """Signs and checks the tokens of one tenant. Tokens are valid for `seconds` of emulated time; without `key` one is made."""
 
-    def __init__(self, clock: Clock, tenant: str, *, seconds: int):
+    def __init__(self, clock: Clock, tenant: str, *, seconds: int, key: rsa.RSAPrivateKey | None = None):
         self.tenant, self.seconds = tenant, seconds
         self.issuer = f"https://sts.windows.net/{tenant}/"
-        self._clock = clock
+        self._clock, self._given = clock, key
         self._lock = threading.Lock()
         self._seen: dict[str, Json] = {}
 
     @cached_property
     def _key(self) -> rsa.RSAPrivateKey:
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        return self._given or rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     @cached_property
     def key_id(self) -> str:

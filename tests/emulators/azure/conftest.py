@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from emulators.azure import Azure
 from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
@@ -128,18 +129,24 @@ def make_world(*, fast: bool = True, **settings: Any) -> World:
     return World(azure, told, Caller(network.host("operator", OPERATOR), CLIENT, secret))
 
 
+@pytest.fixture(scope="session")
+def signing_key() -> rsa.RSAPrivateKey:
+    """One key for all tests: making one takes longer than most of them."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 @pytest.fixture
-def world() -> Iterator[World]:
-    made = make_world()
+def world(signing_key: rsa.RSAPrivateKey) -> Iterator[World]:
+    made = make_world(signing_key=signing_key)
     made.azure.add_group("rg")
     yield made
     assert made.azure.faults == []
 
 
 @pytest.fixture
-def slow_world() -> Iterator[World]:
+def slow_world(signing_key: rsa.RSAPrivateKey) -> Iterator[World]:
     """The same with the real service's times."""
-    made = make_world(fast=False)
+    made = make_world(fast=False, signing_key=signing_key)
     made.azure.add_group("rg")
     yield made
     assert made.azure.faults == []

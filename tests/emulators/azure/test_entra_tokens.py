@@ -74,6 +74,15 @@ def test_what_the_token_endpoint_refuses(
     assert answer["error_description"].startswith(f"AADSTS{code}: ")
 
 
+def test_each_estate_signs_with_a_key_of_its_own(world: Any) -> None:
+    other = type(world.azure.login.issuer)(world.clock, TENANT, seconds=100)
+    token = other.issue(CLIENT, "object", "https://management.azure.com", version="1.0")
+    assert world.error(world.owner("GET", "/subscriptions", Authorization=f"Bearer {token}")) == (
+        401,
+        "InvalidAuthenticationToken",
+    )
+
+
 def test_a_rotated_secret_replaces_the_old_one(world: Any) -> None:
     world.azure.login.rotate(CLIENT, "new")
     fields = {"grant_type": "client_credentials", "client_id": CLIENT, "scope": MANAGEMENT}
