@@ -77,7 +77,9 @@ class SiteRecovery:
 
     def forget(self, vault: Resource) -> None:
         """For `Vaults.after_delete`."""
-        self.service.vaults.pop(vault.id.lower(), None)
+        key = vault.id.lower()
+        self.service.vaults.pop(key, None)
+        self.service.components = {one: c for one, c in self.service.components.items() if c.vault != key}
 
     def _look(self) -> None:
         with self.service.lock:

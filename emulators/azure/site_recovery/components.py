@@ -133,7 +133,9 @@ class Components:
         if scheme.lower() != "bearer" or not token:
             raise Refusal(401, "Unauthorized", "A bearer token from the registration is required.")
         component = self._service.components.get(component_id)
-        owner = next((c for c in self._service.components.values() if hmac.compare_digest(c.token, token)), None)
+        owner = next(
+            (c for c in self._service.components.values() if hmac.compare_digest(c.token.encode(), token.encode())), None
+        )
         if owner is None:
             raise Refusal(401, "Unauthorized", "The token is not valid.")
         if component is None or component is not owner:

@@ -70,9 +70,8 @@ def _machine(service: Service, call: Call, fabric: Fabric, body: Json) -> Json:
     protectable = str(read(body, "properties.protectableItemId", str, required=True))
     machine = fabric.machines.get(last_segment(protectable).lower())
     if machine is None or not same(protectable, f"{fabric.container_id}/replicationProtectableItems/{machine['machineId']}"):
-        raise refuse(
-            "not-protectable", f"There is no protectable item '{last_segment(protectable)}'.", activity=call.correlation_id
-        )
+        reason = "unknown-machine" if fabric.vcenters or fabric.machines else "no-vcenter"
+        raise refuse(reason, f"There is no protectable item '{last_segment(protectable)}'.", activity=call.correlation_id)
     taken = [item for vault in service.vaults.values() for item in vault.items() if item.machine_id == machine["machineId"]]
     if taken:  # DIS-004, CFG-019
         raise refuse(
@@ -93,17 +92,17 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
     log = read(given, "logStorageAccountId", str) or read(given, "storageAccountId", str)
     target = read(given, "storageAccountId", str) or log
     for wanted in (log, target):
-        _near(service, vault, wanted, "storage account")
+        _near(service, vault, wanted, "storage account", "storage-account")
     account = service.azure.find(target)
     limit = service.rules.history_limit(str(account.body.get("sku", {}).get("name", "")) if account is not None else "")
     if policy.settings["recoveryPointHistory"] > limit:  # RPT-005
         raise Failure("policy-invalid", f"The storage account holds recovery points for at most {limit} minutes.")
     network = read(given, "targetAzureNetworkId", str)
-    _near(service, vault, network, "virtual network")
+    _near(service, vault, network, "virtual network", "network")
     subnet = last_segment(read(given, "targetAzureSubnetId", str))
     names = targets.subnets(service, network)
     if subnet.lower() not in [name.lower() for name in names]:
-        raise Failure("target-missing", f"The virtual network has no subnet '{subnet}'.")
+        raise Failure("network-missing", f"The virtual network has no subnet '{subnet}'.")
     vm_name = str(read(given, "targetAzureVmName", str, machine.get("name")))
     if not _NAME.match(vm_name):
         raise Failure("name-invalid", f"'{vm_name}' is not a valid name of an Azure virtual machine.")
@@ -128,14 +127,14 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
     }
 
 
-def _near(service: Service, vault: Vault, resource_id: str | None, what: str) -> None:
+def _near(service: Service, vault: Vault, resource_id: str | None, what: str, word: str) -> None:
     """The resource exists and is in the vault's region (TOP-001, TOP-002)."""
     resource = service.azure.find(resource_id)
     if resource is None:
-        raise Failure("target-missing", f"The {what} '{last_segment(resource_id)}' does not exist.")
+        raise Failure(f"{word}-missing", f"The {what} '{last_segment(resource_id)}' does not exist.")
     if not service.rules.same_region(vault.location, resource.location):
         text = f"The {what} '{resource.name}' is in {resource.location}, the vault in {vault.location}."
-        raise Failure("target-wrong-region", text)
+        raise Failure(f"{word}-in-other-region", text)
 
 
 def _item(

@@ -67,7 +67,7 @@ HEALTH: dict[str, HealthKind] = {
         "Check the configuration server.",
         category="FabricInfrastructure",
     ),
-    "rpo": HealthKind(
+    "rpo-threshold": HealthKind(
         "78026",
         "Warning",
         "The recovery point objective is above its threshold.",
@@ -86,6 +86,13 @@ HEALTH: dict[str, HealthKind] = {
         "Critical",
         "Resynchronization is required.",
         "Changes were lost, or a disk was resized.",
+        "Resynchronize the machine.",
+    ),
+    "log-damaged": HealthKind(
+        "ReplicationLogDamaged",
+        "Critical",
+        "A replication log in the cache account is damaged.",
+        "It was altered or lost.",
         "Resynchronize the machine.",
     ),
     "enable-failed": HealthKind(
@@ -130,6 +137,8 @@ def causes(service: Service, fabric: Fabric, item: Item) -> Iterator[str]:
     yield from (symptom for symptom in machine.get("symptoms", ()) if symptom in HEALTH)
     if machine.get("resyncRequired"):
         yield "resync"
+    if item.worker.get("damaged"):
+        yield "log-damaged"
     if item.state in ("replicating", "reverse-replicating"):
         return
     yield from _late(service, item, now)
@@ -138,7 +147,7 @@ def causes(service: Service, fabric: Fabric, item: Item) -> Iterator[str]:
 def _late(service: Service, item: Item, now: float) -> Iterator[str]:
     rules, machine, rpo = service.rules, item.machine, current_rpo(item, now)
     if rpo is not None and rules.rpo_exceeded(rpo, 60.0 * threshold(service, item)):
-        yield "rpo"
+        yield "rpo-threshold"
     newest = max((point.time for point in item.points.values()), default=0.0)
     if STATES[item.state].provider != FORWARD:
         newest = parse_time(machine["lastTagReceived"]) if machine.get("lastTagReceived") else 0.0

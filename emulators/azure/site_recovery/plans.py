@@ -50,11 +50,13 @@ def read_groups(service: Service, call: Call, vault: Vault, fabric: Fabric, give
             fixed[kind] = group
     ids = [entry["id"].lower() for group in boots for entry in group["items"]]
     if not boots or len(boots) > rules.plan_groups:  # PLAN-002
-        raise _invalid(call, f"A plan has 1 to {rules.plan_groups} boot groups, not {len(boots)}.")
+        text = f"A plan has 1 to {rules.plan_groups} boot groups, not {len(boots)}."
+        raise refuse("plan-too-large" if boots else "plan-invalid", text, activity=call.correlation_id)
     if len(ids) > rules.plan_items:
-        raise _invalid(call, f"A plan holds at most {rules.plan_items} machines, not {len(ids)}.")
+        text = f"A plan holds at most {rules.plan_items} machines, not {len(ids)}."
+        raise refuse("plan-too-large", text, activity=call.correlation_id)
     if len(set(ids)) != len(ids):  # PLAN-003
-        raise _invalid(call, "A machine may be in one group only.")
+        raise refuse("plan-group-conflict", activity=call.correlation_id)
     return [fixed["Shutdown"], fixed["Failover"], *boots]
 
 

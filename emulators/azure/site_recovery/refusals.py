@@ -415,7 +415,12 @@ REASONS: dict[str, Reason] = {
 }
 
 #: Codes that mean the same as the one of the table.
-_OTHER_CODES = {"95108": "credentials-refused", "95106": "push-install-failed", "97118": "push-install-failed"}
+_OTHER_CODES = {
+    "95108": "credentials-refused",
+    "95103": "push-install-failed",
+    "95106": "push-install-failed",
+    "97118": "push-install-failed",
+}
 
 #: What components call some of the reasons.
 _ALIASES = {"machine-missing": "unknown-machine"}

@@ -20,7 +20,12 @@ def heartbeat(service: Service, component: Component, body: Json) -> None:
     component.seen = service.now()
     component.heartbeat = body
     vault = service.vaults.get(component.vault)
-    if vault is None or component.role != "configuration-server":
+    if vault is None:
+        return
+    if component.role == "replica-worker":
+        damaged = {str(entry.get("machineId", "")).lower() for entry in objects(body, "symptoms")}
+        for item in vault.items():
+            item.worker["damaged"] = item.machine_id in damaged
         return
     fabric = vault.fabrics[component.fabric]
     for entry in objects(body, "vCenters"):
@@ -59,7 +64,7 @@ def recovery_points(service: Service, component: Component, body: Json) -> None:
         if item.machine_id != machine_id or item.generation != body.get("generation") or STATES[item.state].provider != FORWARD:
             continue
         _points(service, item, body)
-        item.worker = {name: body.get(name) for name in ("processedSequence", "processedTime", "pendingLogBytes")}
+        item.worker |= {name: body.get(name) for name in ("processedSequence", "processedTime", "pendingLogBytes")}
         protect_if_ready(service, vault, item)
 
 

@@ -92,10 +92,11 @@ def reprotect(service: Service, item: Item, job: Job, wanted: Json, state: str) 
         yield from job.rest(1.0)
         server = service.need_server(fabric)
         if reverse:
-            if service.rules.azure_vm_must_run and service.azure.power_state(item.azure.vm_id if item.azure else "") != "running":
+            power = service.azure.power_state(item.azure.vm_id) if item.azure is not None else None
+            if service.rules.azure_vm_must_run and power != "running":
                 raise Failure("azure-vm-not-running")  # RPR-012
             if service.rules.checks_before_reverse:
-                yield from service.ask(server, "prepare-reverse", _reverse_input(item, wanted), job=job)
+                yield from service.ask(server, "prepare-reverse", _reverse_input(fabric, item, wanted), job=job)
     job.skip(1)
     with job.task(2):
         yield from job.rest(1.0)
@@ -139,7 +140,7 @@ def _as_child(service: Service, vault: Vault, item: Item, job: Job, task: JobTas
         raise Cancelled
 
 
-def _reverse_input(item: Item, wanted: Json) -> Json:
+def _reverse_input(fabric: Fabric, item: Item, wanted: Json) -> Json:
     """What `prepare-reverse` and `protect-reverse` have in common."""
     return {
         "machineId": item.machine_id,
@@ -150,6 +151,7 @@ def _reverse_input(item: Item, wanted: Json) -> Json:
         "processServerId": wanted["processServerId"],
         "retentionVolume": wanted["retentionVolume"],
         "datastore": wanted["datastore"],
+        "group": enable.group_of(fabric, item),
         "disks": [{"diskId": disk["diskId"], "unit": disk.get("unit", 0), "sizeBytes": disk["sizeBytes"]} for disk in item.disks],
     }
 
@@ -163,9 +165,12 @@ def _to_site(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Jo
         try:
             policy = enable.protocol_policy(service, vault, item)
             wish = {
-                **_reverse_input(item, wanted), "generation": item.generation + 1, "direction": "reverse", "policy": policy,
+                **_reverse_input(fabric, item, wanted),
+                "generation": item.generation + 1,
+                "direction": "reverse",
+                "policy": policy,
                 "dataKey": base64.b64encode(service.clock.random_bytes(32)).decode(),
-            }  # fmt: skip
+            }
             yield from service.ask(service.need_server(fabric), "protect-reverse", wish, job=job)
         except (Failure, Cancelled):
             item.policy = before

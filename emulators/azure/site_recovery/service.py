@@ -69,8 +69,11 @@ class Service:
         return self.vault_at("/".join(call.path.split("/")[:9]))
 
     def fabric(self, call: Call) -> Fabric:
-        found = self.vault(call).fabrics.get(call["fabricName"].lower())
+        fabrics = self.vault(call).fabrics
+        found = fabrics.get(call["fabricName"].lower())
         if found is None:
+            if not fabrics and call.method != "GET":
+                raise refuse("not-registered", activity=call.correlation_id)
             raise missing(call["fabricName"])
         return found
 

@@ -1,6 +1,7 @@
 """An estate's Azure with Site Recovery and scripted components around it, and short ways to use it as an operator does."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +88,7 @@ class Site:
         )
         self.group = f"/subscriptions/{self.azure.subscription}/resourceGroups/dr"
         self.vault = f"{self.group}/providers/Microsoft.RecoveryServices/vaults/vault1"
+        self.plan = f"{self.vault}/replicationRecoveryPlans/plan"
 
     def _get_token(self) -> str:
         client, secret = self.azure.add_client("88888888-8888-8888-8888-888888888888")
@@ -124,7 +126,7 @@ class Site:
         where = headers.get("azure-asyncoperation")
         if where is None:
             return {"status": "Succeeded"}
-        self.clock.wait_until(lambda: self.get(where)["status"] != "InProgress", seconds=seconds)
+        self.until(lambda: self.get(where)["status"] != "InProgress", seconds=seconds)
         found: Answer = self.get(where)
         return found
 
@@ -139,10 +141,19 @@ class Site:
         if status >= 400:
             return str(answer["error"]["details"][0]["code"])
         where = headers["azure-asyncoperation"]
-        self.clock.wait_until(lambda: self.get(where)["status"] != "InProgress", seconds=7200.0)
+        self.until(lambda: self.get(where)["status"] != "InProgress", seconds=7200.0)
         document = self.get(where)
         assert document["status"] == "Failed", document
         return str(document["error"]["code"])
+
+    def until(self, condition: Callable[[], bool], *, seconds: float) -> bool:
+        """Ask every few emulated seconds, as a client does."""
+        end = self.clock.now() + seconds
+        while not condition():
+            if self.clock.now() >= end:
+                return False
+            self.clock.wait(5.0)
+        return True
 
     # set-up ----------------------------------------------------------------------------------------------------------
 
@@ -267,7 +278,7 @@ class Site:
         return str(self.get(self.item(name))["properties"]["protectionState"])
 
     def reach(self, name: str, state: str, *, seconds: float = 3600.0) -> Answer:
-        assert self.clock.wait_until(lambda: self.state(name) == state, seconds=seconds), self.state(name)
+        assert self.until(lambda: self.state(name) == state, seconds=seconds), self.state(name)
         properties: Answer = self.get(self.item(name))["properties"]
         return properties
 
