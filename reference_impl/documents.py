@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Documents:
-    """The documents in one file. Documents that are read are copies: only `put` and `change` change what is kept."""
+    """The documents in one file. Only `put` and `change` change what is kept."""
 
     def __init__(self, path: Path):
         """Opens or makes the file; its folder has to exist. Raises `OSError` when it cannot be used."""
@@ -31,12 +31,12 @@ class Documents:
             self._kinds.setdefault(kind, {})[name] = json.loads(body)
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        """The document, or None."""
+        """A copy of the document, or None."""
         return copy.deepcopy(self._kinds.get(kind, {}).get(name))
 
     def all(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Every document of a kind by id, oldest first."""
-        return copy.deepcopy(self._kinds.get(kind, {}))
+        """Every document of a kind by id, oldest first: to look at, not to change (a copy of thousands would cost too much)."""
+        return dict(self._kinds.get(kind, {}))
 
     def put(self, kind: str, name: str, body: dict[str, Any]) -> None:
         text = json.dumps(body, sort_keys=True)

@@ -72,8 +72,13 @@ def _register(site: Site, request: Request) -> Document:
             raise Refusal(400, "Malformed", f"{name} is not of type {type(default).__name__}")
     token = site.clock.random_bytes(32).hex()
     with site.lock:
-        component = next((entry for entry in site.components(role) if entry["machineId"] == machine_id), None)
-        component = component or {"id": site.clock.uuid(), "role": role, "machineId": machine_id, "seats": {}}
+        known = next((entry["id"] for entry in site.components(role) if entry["machineId"] == machine_id), "")
+        component = site.documents.get("component", known) or {
+            "id": site.clock.uuid(),
+            "role": role,
+            "machineId": machine_id,
+            "seats": {},
+        }
         site.tokens.pop(component["seats"].get(zone, {}).get("token", ""), None)
         component["seats"][zone] = seat | {"token": _digest(token), "registered": site.clock.now()}
         component["zone"] = zone
@@ -111,7 +116,7 @@ def _heartbeat(site: Site, request: Request) -> Document:
         raise Refusal(400, "Malformed", "machines has entries that are no objects")
     with site.lock:
         site.reports[component["id"], zone] = Report(site.clock.now(), body)
-        note_points(site)
+        note_points(site, [str(entry.get("machineId")) for entry in body.get("machines", [])])
         return ANSWERS[component["role"]](site, component, zone)
 
 

@@ -1,19 +1,20 @@
 """What a vCenter holds, made into the inventory message: on adding, on refresh, and every 15 minutes (DIS-001, DIS-002)."""
 
 from reference_impl.configuration_server.service import Service
-from reference_impl.configuration_server.site import AGENT, MASTER_TARGET, Document, Site, WorkRefused
+from reference_impl.configuration_server.site import AGENT, Document, Site, WorkRefused
 from reference_impl.outside import Process
 from reference_impl.times import iso
-from reference_impl.vsphere import Machine, Session, VSphereError, all_machines, data_stores
+from reference_impl.vsphere import DataStore, Machine, VSphereError, all_machines, data_stores
 
 
 def discover(site: Site, service: Service, vcenter: Document) -> bool:
-    """Read one vCenter and send all it holds to the service; whether that arrived. Raises `VSphereError`."""
+    """Read one vCenter, keep it, and send all it holds to the service; whether that arrived. Raises `VSphereError`."""
     with site.vcenter(vcenter) as session:
         found = _first_of_twins(site, all_machines(session))
-        vcenter |= {"instanceUuid": session.instance_uuid, "version": session.version, "lastDiscovery": iso(site.clock.now())}
-        stores = _target_stores(site, session, found)
-    documents = [_document(site, vcenter["id"], machine, stores.get(machine.machine_id, [])) for machine in found]
+        seen = {"instanceUuid": session.instance_uuid, "version": session.version, "lastDiscovery": iso(site.clock.now())}
+        stores = data_stores(session)
+    vcenter = vcenter | seen
+    documents = [_document(site, vcenter["id"], machine, stores) for machine in found]
     with site.lock:
         site.documents.put("vcenter", vcenter["id"], vcenter)
         present = {document["machineId"] for document in documents}
@@ -56,26 +57,22 @@ def _first_of_twins(site: Site, machines: list[Machine]) -> list[Machine]:
     return kept
 
 
-def _target_stores(site: Site, session: Session, machines: list[Machine]) -> dict[str, list[Document]]:
-    """RPR-009: the datastores a master target can write, by the machine id of its virtual machine."""
-    targets = {target["machineId"] for target in site.components(MASTER_TARGET)}
-    stores: dict[str, list[Document]] = {}
-    for machine in machines:
-        if machine.machine_id in targets:
-            stores[machine.machine_id] = [
-                {
-                    "symbolicName": store.name,
-                    "uuid": store.store_id,
-                    "capacity": store.capacity,
-                    "freeSpace": store.free,
-                    "type": store.kind,
-                }
-                for store in data_stores(session, machine.moid)
-            ]
-    return stores
+def _stores(machine: Machine, stores: dict[str, list[DataStore]]) -> list[Document]:
+    """The datastores that a master target in this machine could write: none without tools (RPR-009), no NFS (RPR-017)."""
+    usable = [store for store in stores.get(machine.host, []) if machine.tools_running and store.kind.lower() in ("vmfs", "vsan")]
+    return [
+        {
+            "symbolicName": store.name,
+            "uuid": store.store_id,
+            "capacity": store.capacity,
+            "freeSpace": store.free,
+            "type": store.kind,
+        }
+        for store in usable
+    ]
 
 
-def _document(site: Site, vcenter_id: str, machine: Machine, stores: list[Document]) -> Document:
+def _document(site: Site, vcenter_id: str, machine: Machine, stores: dict[str, list[DataStore]]) -> Document:
     agents = {agent["machineId"] for agent in site.components(AGENT)}
     return {
         "vCenterId": vcenter_id,
@@ -106,5 +103,5 @@ def _document(site: Site, vcenter_id: str, machine: Machine, stores: list[Docume
             }
             for number, disk in enumerate(machine.disks)
         ],
-        "dataStores": stores,
+        "dataStores": _stores(machine, stores),
     }

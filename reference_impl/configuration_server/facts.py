@@ -3,6 +3,7 @@
 Facts only: what they mean for health is the service's matter.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from reference_impl.configuration_server.site import (
@@ -187,15 +188,16 @@ def _number(body: Document, name: str) -> int:
 # recovery points -----------------------------------------------------------------------------------------------------
 
 
-def note_points(site: Site) -> None:
+def note_points(site: Site, machine_ids: Iterable[str]) -> None:
     """Keep the newest tag that is safe at the far side: uploaded by the process server, or applied by the master target.
 
     The caller holds the lock. RPO counts from here: received, not processed.
     """
-    for protection in site.protections():
-        found = _safe_tag(site, protection)
-        if found is not None and found != protection.get("received"):
-            site.documents.change("protection", protection["machineId"], received=found)
+    for machine_id in machine_ids:
+        protection = site.protection(machine_id)
+        found = _safe_tag(site, protection) if protection is not None else None
+        if found is not None and protection is not None and found != protection.get("received"):
+            site.documents.change("protection", machine_id, received=found)
 
 
 def _safe_tag(site: Site, protection: Document) -> Document | None:

@@ -20,7 +20,9 @@ def add_vcenter(site: Site, service: Service, item: Work) -> Process:
     }
     while not discover(site, service, vcenter):
         yield LOOK_SECONDS
-    return {"infrastructureId": vcenter["instanceUuid"], "version": vcenter["version"]}
+    with site.lock:
+        added = site.documents.get("vcenter", vcenter["id"]) or vcenter
+    return {"infrastructureId": added["instanceUuid"], "version": added["version"]}
 
 
 def remove_vcenter(site: Site, service: Service, item: Work) -> Process:

@@ -46,12 +46,13 @@ class MasterTarget:
         port: int = 9443,
         version: str = "9.13.0.0",
     ):
-        """`retention_volumes` are `{"volumeName", "capacityInBytes", "freeSpaceInBytes", "thresholdPercentage"}`; each becomes a
-        folder under `folder`. Nothing happens before `start`. Raises `OSError` when the state cannot be read."""
+        """`retention_volumes` are `{"volumeName", "capacityInBytes", "freeSpaceInBytes", "thresholdPercentage"}`, optional
+        `fileSystem` and `locked`; each that fits (RPR-014) becomes a folder under `folder`. Nothing happens before `start`.
+        Raises `OSError` when the state cannot be read."""
         folder.mkdir(parents=True, exist_ok=True)
         self._host, self._guest, self._clock, self._folder = host, guest, clock, folder
         self._url, self._passphrase, self._name, self._os_type = configuration_server_url.rstrip("/"), passphrase, name, os_type
-        self._volumes = {str(volume["volumeName"]): dict(volume) for volume in retention_volumes}
+        self._volumes = {str(volume["volumeName"]): dict(volume) for volume in retention_volumes if _may_retain(volume)}
         self._rules, self._port, self._version = rules, port, version
         self._documents = Documents(folder / "master-target.sqlite")
         self._lock = threading.RLock()
@@ -259,6 +260,12 @@ class MasterTarget:
         except KeyError:
             raise Refusal(404, "UnknownDisk", "the machine has no such disk") from None
         return Answer(202) if found is None else Answer(200, found)
+
+
+def _may_retain(volume: Mapping[str, Any]) -> bool:
+    """RPR-014: not FAT, not of zero size, not locked."""
+    fat = str(volume.get("fileSystem", "")).upper().startswith("FAT")
+    return not fat and int(volume["capacityInBytes"]) > 0 and not volume.get("locked")
 
 
 def _complete(entry: Any) -> bool:

@@ -12,7 +12,7 @@ from reference_impl.vsphere.session import Session, VSphereError
 PATHS = [
     "name", "config.uuid", "config.instanceUuid", "config.guestId", "config.guestFullName", "config.template",
     "config.firmware", "config.hardware", "config.extraConfig", "runtime.powerState", "guest.ipAddress", "guest.hostName",
-    "guest.net", "snapshot",
+    "guest.net", "guest.toolsRunningStatus", "runtime.host", "snapshot",
 ]  # fmt: skip
 
 #: Units of one SCSI controller; 7 is the controller's own.
@@ -69,6 +69,8 @@ class Machine:
     nics: tuple[MachineNic, ...]
     disks: tuple[MachineDisk, ...]
     controllers: tuple[str, ...]
+    host: str
+    tools_running: bool
     extra_config: dict[str, str] = field(default_factory=dict)
 
     def disk(self, disk_id: str) -> MachineDisk | None:
@@ -77,7 +79,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class DataStore:
-    """A datastore that a machine's host sees. `kind` is VMFS, vsan, NFS, ...; sizes in bytes."""
+    """A datastore. `kind` is VMFS, vsan, NFS, ...; sizes in bytes."""
 
     store_id: str
     name: str
@@ -145,6 +147,8 @@ def _machine(moid: str, values: dict[str, Any]) -> Machine | None:
         controllers=tuple(
             type(device).__name__.rsplit(".", 1)[-1] for device in _only(vim.vm.device.VirtualSCSIController, hardware.device)
         ),
+        host=str(values["runtime.host"]._GetMoId()) if values.get("runtime.host") is not None else "",
+        tools_running=values.get("guest.toolsRunningStatus") == "guestToolsRunning",
         extra_config={str(row.key).lower(): str(row.value) for row in values.get("config.extraConfig") or []},
     )
 
@@ -178,17 +182,18 @@ def _disks(devices: Iterable[Any]) -> Iterable[MachineDisk]:
     return sorted(disks, key=lambda disk: disk.unit)
 
 
-def data_stores(session: Session, moid: str) -> list[DataStore]:
-    """The datastores that the host of a machine can write."""
-    host = session.read("VirtualMachine", moid, ["runtime.host"]).get("runtime.host")
-    if host is None:
-        return []
-    found = []
-    for store in session.read("HostSystem", host._GetMoId(), ["datastore"]).get("datastore") or []:
-        summary = session.read("Datastore", store._GetMoId(), ["summary"])["summary"]
+def data_stores(session: Session) -> dict[str, list[DataStore]]:
+    """The datastores that each host can use, by the host's moid."""
+    known = {}
+    for moid, values in session.read_all("Datastore", ["summary"]):
+        summary = values["summary"]
         store_id = str(summary.url or "").rstrip("/").rsplit("/", 1)[-1]
-        found.append(DataStore(store_id, str(summary.name), str(summary.type), int(summary.capacity), int(summary.freeSpace)))
-    return sorted(found, key=lambda store: store.name)
+        known[moid] = DataStore(store_id, str(summary.name), str(summary.type), int(summary.capacity), int(summary.freeSpace))
+    found = {}
+    for moid, values in session.read_all("HostSystem", ["datastore"]):
+        mounted = [known[store._GetMoId()] for store in values.get("datastore") or [] if store._GetMoId() in known]
+        found[moid] = sorted(mounted, key=lambda store: store.name)
+    return found
 
 
 # power ---------------------------------------------------------------------------------------------------------------

@@ -186,6 +186,17 @@ def test_a_reader_cannot_reprotect_until_the_role_is_mended(tmp_path: Path) -> N
     lab.service.succeed("protect-reverse", **lab.wish())
 
 
+def test_a_master_target_shows_the_datastores_it_can_write(lab: ReverseLab) -> None:
+    """RPR-009: none while no tools run in it."""
+    lab.clock.wait(61)
+    [store] = lab.service.heartbeats[-1]["masterTargets"][0]["dataStores"]
+    assert (store["symbolicName"], store["type"]) == ("LocalDS_0", "VMFS")
+    assert 0 < store["freeSpace"] <= store["capacity"]
+    lab.vcenter.report_guest(lab.mt_vm, running=False)
+    lab.service.succeed("refresh")
+    assert lab.service.heartbeats[-1]["masterTargets"][0]["dataStores"] == []
+
+
 # protect-reverse -----------------------------------------------------------------------------------------------------
 
 

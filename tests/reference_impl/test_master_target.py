@@ -23,6 +23,11 @@ TARGET = str(uuid.UUID(int=8))
 DISKS = [str(uuid.UUID(int=21)), str(uuid.UUID(int=22))]
 SIZE = 1 << 20
 VOLUME = {"volumeName": "R", "capacityInBytes": 8 << 20, "freeSpaceInBytes": 8 << 20, "thresholdPercentage": 25}
+UNFIT = [
+    VOLUME | {"volumeName": "F", "fileSystem": "FAT32"},
+    VOLUME | {"volumeName": "Z", "capacityInBytes": 0},
+    VOLUME | {"volumeName": "L", "locked": True},
+]
 TOKEN = "token-of-the-machine"
 
 
@@ -79,7 +84,7 @@ class Lab:
             passphrase="secret",
             name="mt",
             os_type="WINDOWS",
-            retention_volumes=[VOLUME],
+            retention_volumes=[VOLUME, *UNFIT],
             rules=self.rules,
         )
         target.start()
@@ -128,7 +133,7 @@ def test_registers_and_says_which_disks_it_sees(lab: Lab) -> None:
     [said] = lab.control.registrations
     assert said["role"] == "master-target"
     assert said["machineId"] == TARGET
-    assert said["retentionVolumes"] == [VOLUME]
+    assert said["retentionVolumes"] == [VOLUME], "RPR-014: no FAT, no empty and no locked volume"
     assert [serial.lower() for serial in lab.control.last["diskSerials"]] == DISKS
 
 
