@@ -46,6 +46,7 @@ class Lane:
     folder: Path
     machine_id: str
     generation: int
+    sync: bool = True
     sealed: int = 0  #: records up to here are in logs, or were taken by the master target
     uploaded: int = 0
     chain: bytes = hrl.GENESIS
@@ -59,7 +60,7 @@ class Lane:
     spool: Spool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spool = Spool(self.folder)
+        self.spool = Spool(self.folder, self.sync)
 
     @property
     def received(self) -> int:
@@ -181,10 +182,10 @@ class Lane:
             self.folder.rmdir()
 
 
-def open_lane(folder: Path, machine_id: str, generation: int) -> Lane:
+def open_lane(folder: Path, machine_id: str, generation: int, *, sync: bool = True) -> Lane:
     """The lane in a folder, as it was left."""
     folder.mkdir(parents=True, exist_ok=True)
-    lane = Lane(folder, machine_id, generation)
+    lane = Lane(folder, machine_id, generation, sync)
     try:
         kept = json.loads((folder / "position.json").read_bytes())
         lane.sealed, lane.uploaded, lane.chain = int(kept["sealed"]), int(kept["uploaded"]), bytes.fromhex(kept["chain"])

@@ -62,8 +62,13 @@ class ProcessServer:
         port: int | None = None,
         version: str = VERSION,
         cache_bytes: int = CACHE_BYTES,
+        sync: bool = True,
     ):
-        """`zone` is `onprem` or `azure`; `port` is that of the data (NET-002), the rule's unless given."""
+        """`zone` is `onprem` or `azure`; `port` is that of the data (NET-002), the rule's unless given.
+
+        `sync` has each segment synced to the disk before it is acknowledged; without it the cache outlives a kill of the
+        process, but not a power loss of the machine it runs on.
+        """
         self.host, self.clock, self.folder, self.rules = host, clock, folder, rules
         self.machine_id, self.name, self.zone, self.version = machine_id, name, zone, version
         self.port, self.cache_bytes, self._open_store, self._passphrase = (
@@ -76,7 +81,7 @@ class ProcessServer:
         self.id, self._heartbeat_seconds, self._failures, self._full = "", 30.0, 0, False
         self.machines: dict[tuple[str, int], Machine] = {}
         self._listener: Listener | None = None
-        self._saved = ""
+        self._saved, self._sync = "", sync
 
     # life ------------------------------------------------------------------------------------------------------------
 
@@ -169,7 +174,7 @@ class ProcessServer:
 
     def _serve(self, settings: dict[str, Any]) -> Machine:
         machine_id, generation = str(settings["machineId"]), int(settings["generation"])
-        lane = open_lane(self.folder / wire.part(machine_id) / str(generation), machine_id, generation)
+        lane = open_lane(self.folder / wire.part(machine_id) / str(generation), machine_id, generation, sync=self._sync)
         sink: Sink
         if settings["sink"]["kind"] == "storage":
             sink = StorageSink(lane, self.host, self.clock, self.rules, self._open_store, settings)

@@ -47,6 +47,7 @@ class Spool:
     """The files of one lane. Not thread-safe: the lane's lock guards it."""
 
     folder: Path
+    sync: bool = True  #: False: outlives a kill of the process, but not a power loss
     _files: deque[SpoolFile] = field(default_factory=deque)
     _descriptor: int = -1
 
@@ -59,7 +60,8 @@ class Spool:
             view = memoryview(raw)
             while view:
                 view = view[os.write(self._descriptor, view) :]
-            os.fdatasync(self._descriptor)
+            if self.sync:
+                os.fdatasync(self._descriptor)
         except OSError:
             self.close()  # half of a segment may be there: go on in another file
             raise
@@ -109,9 +111,10 @@ class Spool:
         self.close()
         path = self.folder / f"{first:020d}.spool"
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if self.sync:
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
         self._files.append(SpoolFile(path))

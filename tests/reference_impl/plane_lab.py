@@ -148,6 +148,7 @@ class PlaneLab:
             zone="onprem",
             open_store=self.storage.open_store,
             rules=self.rules,
+            sync=False,
         )
         server.start()
         return server
