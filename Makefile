@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 OUT ?= out/drill
 ARGS ?=
+SOURCE := drillbed emulators harness reference_impl tests
 DISK ?=
 
 .PHONY: help setup drill test conformance lint constraints clean
@@ -29,8 +30,10 @@ conformance: setup ## Judge the reference implementation by specs/; results go t
 	@$(BIN)/drillbed conform $(ARGS)
 
 lint: ## Check style, formatting and types
-	@deploy/setup.sh tools
-	@$(BIN)/tox run -q -e lint,types
+	@deploy/setup.sh environment
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check $(SOURCE)
+	@$(BIN)/mypy
 
 constraints: setup ## Write the versions that are installed now to constraints.txt
 	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | grep -viE '^(pip|setuptools|wheel)==' | sort -f; } > constraints.new

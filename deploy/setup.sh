@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what is missing: the virtual environment (.venv) and Azurite (deploy/azurite/node_modules). Does nothing in well under a second
-# when all is there. `deploy/setup.sh tools` makes only what `make test` itself needs: the environment without Azurite is enough to lint.
+# when all is there. `deploy/setup.sh environment` leaves Azurite out: enough to lint.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -89,4 +89,4 @@ azurite() {
 }
 
 environment
-[ "${1:-}" = tools ] || azurite
+[ "${1:-}" = environment ] || azurite
