@@ -244,7 +244,7 @@ class Estate:
 
     def boot_hashes(self, side: str, machine: str) -> dict[int, str]:
         """SHA-256 of every disk as the machine found it when it last started on a side."""
-        return self.machines.software[machine].boots.get(side, {})
+        return self.machines.boots.get((machine, side), {})
 
     def check_with_qemu(self, machine: str) -> str:
         """`qemu-img compare` of the failed-over VHD and the source of disk 0, where it is installed. Text to append."""

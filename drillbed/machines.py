@@ -5,7 +5,7 @@ of programs are not emulated, so this keeps for each machine what is installed a
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,6 @@ class Software:
     folder: Path
     agent_settings: dict[str, Any] | None = None
     witness: Witness | None = None
-    #: SHA-256 of every disk at the last start on each side, when the estate was asked to take them.
-    boots: dict[str, dict[int, str]] = field(default_factory=dict)
     #: The agent's state folder lives on the disks: it changes when the machine comes up on those of the other side.
     seat: tuple[int, str] = (0, "")
 
@@ -63,6 +61,8 @@ class Machines:
         self._folder, self._hash_at_boot = folder, hash_at_boot
         self.software: dict[str, Software] = {}
         self.running: dict[tuple[str, str], GuestMachine] = {}
+        #: SHA-256 of every disk (by unit) as each machine found it at its last start on a side, where that was asked for.
+        self.boots: dict[tuple[str, str], dict[int, str]] = {}
 
     def add(self, plan: MachinePlan, machine_id: str) -> None:
         self.software[plan.name] = Software(plan, machine_id, self._folder / plan.name)
@@ -70,8 +70,8 @@ class Machines:
     def boot(self, name: str, side: str, host: Host, disks: Mapping[int, tuple[Any, str]], *, owner: str = "") -> GuestMachine:
         """Start a machine on its disks (unit -> device and serial). `owner`: whose copy it is, for a test."""
         found = self.software[owner or name]
-        if self._hash_at_boot and not owner:
-            found.boots[side] = {unit: sha256(device) for unit, (device, _) in disks.items()}
+        if self._hash_at_boot:
+            self.boots[name, side] = {unit: sha256(device) for unit, (device, _) in disks.items()}
         guest = GuestMachine(self.clock, found.machine_id, name, found.plan.os_type)
         for unit, (device, serial) in sorted(disks.items()):
             guest.add_disk(unit, device, serial)

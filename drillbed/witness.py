@@ -5,7 +5,7 @@ point is right when every disk equals the same prefix of that history (REP-010),
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -50,11 +50,10 @@ class Witness:
         """SHA-256 of a whole disk after the first `count` writes of the machine."""
         return sha256(_Overlaid(self.first[unit](), [write for write in self.writes[:count] if write.unit == unit]))
 
-    def matching(self, disks: dict[int, Readable], counts: Iterable[int]) -> int | None:
-        """The number of writes after which *all* disks were exactly as given, or None when there is none."""
-        found = {unit: sha256(disk) for unit, disk in disks.items()}
+    def matching(self, digests: Mapping[int, str], counts: Iterable[int]) -> int | None:
+        """The number of writes after which *all* disks had these SHA-256 (by unit), or None when there is none."""
         for count in counts:
-            if all(self.sha256(unit, count) == digest for unit, digest in found.items()):
+            if all(self.sha256(unit, count) == digest for unit, digest in digests.items()):
                 return count
         return None
 

@@ -154,18 +154,18 @@ def test_failover(course: Course) -> str:
     when = estate.parse_time(chosen["properties"]["recoveryPointTime"])
     course.mark("test", f"test failover of {machine} to {course.time(when)}", machine)
     vault.test_failover(machine, estate.targets.network, str(chosen["id"]))
-    disks = estate.azure_disks(f"{machine}-test")
+    found = estate.boot_hashes("azure", f"{machine}-test")
     witness = course.witnesses[machine]
-    count = witness.matching(disks, witness.prefixes_at(when, slack=0.001))
+    count = witness.matching(found, witness.prefixes_at(when, slack=0.001))
     course.hold(count is not None, f"{machine}-test does not hold what {machine} held at {course.time(when)}")
-    expected = {unit: witness.sha256(unit, count or 0) for unit in disks}
-    course.compare(machine, f"test failover to {course.time(when)}", course.hashes(disks), expected)
+    expected = {unit: witness.sha256(unit, count or 0) for unit in witness.first}
+    course.compare(machine, f"test failover to {course.time(when)}", found, expected)
     later = len(witness.writes) - (count or 0)
     course.hold(later > 0, f"nothing was written after {course.time(when)}: the point is not an older one")
     vault.clean_up(machine)
     course.hold(not estate.azure_vm_exists(f"{machine}-test"), f"{machine}-test still exists after the clean-up")
     course.hold(vault.item(machine)["protectionState"] == "Protected", f"{machine} is not Protected after the test")
-    return f"{machine} as of {course.time(when)}: {len(disks)} disks equal, {later} later writes not in it"
+    return f"{machine} as of {course.time(when)}: {len(found)} disks equal, {later} later writes not in it"
 
 
 def plan_failover(course: Course) -> str:
