@@ -52,6 +52,7 @@ def test_registration(bare: Site) -> None:
         second = bare.azure.vaults.mint_registration_key(bare.azure.arm.store.need(other))
     assert bare.server.register(second)[1]["error"]["code"] == "RegisteredElsewhere"
     assert bare.get(f"{other}/replicationFabrics")["value"] == []
+    bare.server.alive = False
     bare.clock.wait(5 * 86400.0 + 1)
     assert bare.worker.register(key)[1]["error"]["code"] == "RegistrationKeyExpired"
 
