@@ -12,7 +12,9 @@ from emulators.azure.compute.kinds import AVAILABILITY_SET, DISK, MACHINE
 from emulators.azure.entra import Client, Entra, Issuer
 from emulators.azure.failover import FailoverMachines
 from emulators.azure.network import (
+    Circuits,
     Connections,
+    Links,
     LocalGateways,
     NetworkInterfaces,
     NetworkSecurityGroups,
@@ -20,7 +22,16 @@ from emulators.azure.network import (
     VirtualNetworkGateways,
     VirtualNetworks,
 )
-from emulators.azure.network.kinds import CONNECTION, GATEWAY, INTERFACE, LOCAL_GATEWAY, NETWORK, PUBLIC_ADDRESS, SECURITY_GROUP
+from emulators.azure.network.kinds import (
+    CIRCUIT,
+    CONNECTION,
+    GATEWAY,
+    INTERFACE,
+    LOCAL_GATEWAY,
+    NETWORK,
+    PUBLIC_ADDRESS,
+    SECURITY_GROUP,
+)
 from emulators.azure.outside import BlobSize, GuestHooks, LinkSwitch, StorageService
 from emulators.azure.resources import Resources
 from emulators.azure.storage import StorageAccounts
@@ -85,7 +96,9 @@ class Azure:
         self.public_addresses = PublicAddresses(self.arm)
         self.local_gateways = LocalGateways(self.arm)
         self.gateways = VirtualNetworkGateways(self.arm)
-        self.connections = Connections(self.arm, links)
+        changes = Links(self.arm, links)
+        self.connections = Connections(self.arm, changes)
+        self.circuits = Circuits(self.arm, changes)
         self.disks = Disks(self.arm, blob_size)
         self.machines = VirtualMachines(self.arm, self.disks, self.interfaces, guests)
         self.availability_sets = AvailabilitySets(self.arm)
@@ -137,8 +150,8 @@ class Azure:
     def _register(self) -> None:
         providers = (
             self.resources, self.authorization, self.vaults, self.storage_accounts, self.networks, self.interfaces,
-            self.security_groups, self.public_addresses, self.local_gateways, self.gateways, self.connections, self.disks,
-            self.machines, self.availability_sets, self.sizes,
+            self.security_groups, self.public_addresses, self.local_gateways, self.gateways, self.connections, self.circuits,
+            self.disks, self.machines, self.availability_sets, self.sizes,
         )  # fmt: skip
         for provider in providers:
             self.arm.register(provider)
@@ -150,6 +163,7 @@ class Azure:
                 AVAILABILITY_SET.type: self.availability_sets.remove,
                 DISK.type: self.disks.remove,
                 CONNECTION.type: self.connections.remove,
+                CIRCUIT.type: self.circuits.remove,
                 GATEWAY.type: self.gateways.remove,
                 LOCAL_GATEWAY.type: self.local_gateways.remove,
                 INTERFACE.type: self.interfaces.remove,

@@ -19,13 +19,15 @@ def provision(
     render: Render = Resource.json,
     state: str = "Updating",
     then: Step | None = None,
+    settled: Step | None = None,
     with_body: bool = True,
     async_url: bool = True,
     location_url: bool = False,
 ) -> Answer:
     """Store a resource and answer its PUT; it has `state` for `seconds` of real service's time and is `Succeeded` after that.
 
-    `then` runs on the clock outside the lock before that; its `Refusal` makes operation and resource `Failed`.
+    `then` runs on the clock outside the lock before that; its `Refusal` makes operation and resource `Failed`; `settled` right
+    after.
     """
     resource.properties["provisioningState"] = state
     resource.hidden.setdefault("created", arm.clock.now())
@@ -44,6 +46,8 @@ def provision(
         with arm.lock:
             resource.properties["provisioningState"] = "Succeeded"
             touch(arm, resource)
+        if settled is not None:
+            settled()
 
     running = arm.operations.begin(call, work(), result=lambda: Answer(200, render(resource)), location=resource.location)
     body = render(resource) if with_body else None

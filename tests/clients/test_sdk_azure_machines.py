@@ -260,3 +260,38 @@ def test_availability_sets_and_sizes(cloud: Any, net: Any) -> None:
     compute.availability_sets.delete("rg", "avset")
     with pytest.raises(ResourceNotFoundError):
         compute.availability_sets.get("rg", "avset")
+
+
+def test_peerings_of_a_circuit_decide_which_links_there_are(cloud: Any, net: Any) -> None:
+    provider = {"serviceProviderName": "Carrier", "peeringLocation": "Amsterdam", "bandwidthInMbps": 200}
+    sku = {"name": "Standard_MeteredData", "tier": "Standard", "family": "MeteredData"}
+    body = {**WEST, "sku": sku, "properties": {"serviceProviderProperties": provider}}
+    circuit = net.express_route_circuits.begin_create_or_update("rg", "er", body).result()
+    assert circuit.service_provider_provisioning_state == "Provisioned"
+    put = net.express_route_circuit_peerings.begin_create_or_update
+    peering = {
+        "peerASN": 65001,
+        "vlanId": 100,
+        "primaryPeerAddressPrefix": "192.168.0.0/30",
+        "secondaryPeerAddressPrefix": "192.168.0.4/30",
+    }
+    assert (
+        code_of(lambda: put("rg", "er", "Other", {"properties": {**peering, "peeringType": "Other"}})) == "InvalidRequestFormat"
+    )
+    for kind in ("MicrosoftPeering", "AzurePrivatePeering"):
+        put("rg", "er", kind, {"properties": {**peering, "peeringType": kind}}).result()
+    assert cloud.outside.calls == [("link", "expressroute-public", True)]
+    ip = {
+        "subnet": {"id": f"{cloud.azure.group_id('rg')}/providers/Microsoft.Network/virtualNetworks/vnet/subnets/GatewaySubnet"}
+    }
+    gateway_body = {**WEST, "properties": {"gatewayType": "ExpressRoute", "ipConfigurations": [{"name": "ip", "properties": ip}]}}
+    gateway = net.virtual_network_gateways.begin_create_or_update("rg", "gw", gateway_body).result()
+    link = {"connectionType": "ExpressRoute", "virtualNetworkGateway1": {"id": gateway.id}, "peer": {"id": circuit.id}}
+    net.virtual_network_gateway_connections.begin_create_or_update("rg", "er", {**WEST, "properties": link}).result()
+    assert cloud.outside.calls[-1] == ("link", "expressroute-private", True)
+    assert code_of(lambda: net.express_route_circuits.begin_delete("rg", "er")) == "InUseCircuitCannotBeDeleted"
+    net.express_route_circuit_peerings.begin_delete("rg", "er", "AzurePrivatePeering").result()
+    assert cloud.outside.calls[-1] == ("link", "expressroute-private", False)
+    net.virtual_network_gateway_connections.begin_delete("rg", "er").result()
+    net.express_route_circuits.begin_delete("rg", "er").result()
+    assert cloud.outside.calls[3:] == [("link", "expressroute-public", False)]

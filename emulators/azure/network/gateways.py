@@ -8,13 +8,12 @@ from typing import Any
 
 from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
 from emulators.azure.network.addresses import parse_prefix, pick, taken
-from emulators.azure.network.kinds import CONNECTION, GATEWAY, LOCAL_GATEWAY, PUBLIC_ADDRESS, SUBNET_TYPE
-from emulators.azure.outside import LinkSwitch
+from emulators.azure.network.kinds import CIRCUIT, CONNECTION, GATEWAY, LOCAL_GATEWAY, PUBLIC_ADDRESS, SUBNET_TYPE
+from emulators.azure.network.links import Links
 from emulators.azure.provisioning import provision, withdraw
 from emulators.azure.tracked import add_reads, listing, located, need_reference
 
-#: The link of the estate's network that a connection of this type brings up (NET-009).
-LINKS = {"ipsec": "vpn", "expressroute": "expressroute-private"}
+_CONNECTION_TYPES = ("ipsec", "expressroute")
 
 
 class LocalGateways:
@@ -170,7 +169,7 @@ class Connections:
 
     namespace = "Microsoft.Network"
 
-    def __init__(self, arm: Arm, links: LinkSwitch):
+    def __init__(self, arm: Arm, links: Links):
         self.arm, self.links = arm, links
         add_reads(arm, CONNECTION)
 
@@ -179,7 +178,7 @@ class Connections:
         existing, head = located(self.arm, call, CONNECTION)
         body = call.content()
         kind = read(body, "properties.connectionType", str, required=True)
-        if kind.lower() not in LINKS:
+        if kind.lower() not in _CONNECTION_TYPES:
             raise Refusal(400, "InvalidRequestFormat", f"'{kind}' is not a supported connection type; use IPsec or ExpressRoute.")
         gateway = need_reference(
             self.arm, read(body, "properties.virtualNetworkGateway1.id", str, required=True), GATEWAY.type, call.path
@@ -198,7 +197,8 @@ class Connections:
             far = read(body, "properties.localNetworkGateway2.id", str, required=True)
             properties["localNetworkGateway2"] = {"id": need_reference(self.arm, far, LOCAL_GATEWAY.type, call.path).id}
         else:
-            properties["peer"] = {"id": read(body, "properties.peer.id", str, required=True)}
+            circuit = read(body, "properties.peer.id", str, required=True)
+            properties["peer"] = {"id": need_reference(self.arm, circuit, CIRCUIT.type, call.path).id}
         connection = existing or Resource(call.path, CONNECTION.type, {"etag": ""})
         connection.body.update(head)
         connection.body["properties"] = properties
@@ -219,21 +219,12 @@ class Connections:
         """Forget a connection; the link goes down with the last one of its type."""
         with self.arm.lock:
             self.arm.store.remove(connection.id)
-        self._switch(connection)
+        self.links.refresh()
 
     def _connect(self, connection: Resource) -> None:
         with self.arm.lock:
             connection.properties["connectionStatus"] = "Connected"
-        self._switch(connection)
-
-    def _switch(self, connection: Resource) -> None:
-        kind = connection.properties["connectionType"].lower()
-        with self.arm.lock:
-            up = any(
-                one.properties["connectionType"].lower() == kind and one.properties["connectionStatus"] == "Connected"
-                for one in self.arm.store.of_type(CONNECTION.type)
-            )
-        self.links.set(LINKS[kind], up)
+        self.links.refresh()
 
 
 def _connections_of(arm: Arm, gateway: Resource) -> list[Resource]:
