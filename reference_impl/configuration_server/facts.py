@@ -4,8 +4,8 @@ Facts only: what they mean for health is the service's matter.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
+from reference_impl.configuration_server.fields import number, rows, tag, words
 from reference_impl.configuration_server.site import (
     AGENT,
     AZURE,
@@ -49,8 +49,8 @@ def _process_server(site: Site, server: Document) -> Document:
         "zone": server["zone"],
         "version": seat["version"],
         "lastHeartbeat": _last(heard, seat),
-        "cacheBytes": _number(body, "cacheBytes"),
-        "uploadPendingBytes": _number(body, "uploadPendingBytes"),
+        "cacheBytes": number(body, "cacheBytes"),
+        "uploadPendingBytes": number(body, "uploadPendingBytes"),
         "machineCount": served,
     }
 
@@ -66,9 +66,9 @@ def _master_target(site: Site, target: Document) -> Document:
         "osType": seat["osType"],
         "version": seat["version"],
         "lastHeartbeat": _last(heard, seat),
-        "diskCount": len(found.get("disks") or body.get("diskSerials") or []),
-        "dataStores": found.get("dataStores") or body.get("dataStores") or seat["dataStores"],
-        "retentionVolumes": body.get("retentionVolumes") or seat["retentionVolumes"],
+        "diskCount": len(found.get("disks") or words(body, "diskSerials")),
+        "dataStores": found.get("dataStores") or rows(body, "dataStores") or seat["dataStores"],
+        "retentionVolumes": rows(body, "retentionVolumes") or seat["retentionVolumes"],
     }
 
 
@@ -114,12 +114,12 @@ def _machine(site: Site, machine_id: str, protection: Document | None) -> Docume
         "generation": protection["generation"] if protection else 0,
         "stage": stage(protection, said),
         "resyncRequired": bool(said.get("resyncRequired")),
-        "disks": _disks(protection, said, _number(passed_on, "pendingBytes")),
+        "disks": _disks(protection, said, number(passed_on, "pendingBytes")),
         "lastTagReceived": received["time"] if received else None,
         "rpoSeconds": round(max(0.0, site.clock.now() - epoch(received["time"]))) if received else None,
-        "churnBytes": _number(said, "churnBytes"),
-        "compressedBytes": _number(passed_on, "compressedBytes"),
-        "uncompressedBytes": _number(passed_on, "uncompressedBytes"),
+        "churnBytes": number(said, "churnBytes"),
+        "compressedBytes": number(passed_on, "compressedBytes"),
+        "uncompressedBytes": number(passed_on, "uncompressedBytes"),
         "symptoms": _symptoms(site, protection, agent, side),
     }
 
@@ -145,19 +145,19 @@ def stage(protection: Document | None, said: Document) -> str:
 
 def _disks(protection: Document | None, said: Document, pending: int) -> list[Document]:
     """Progress by disk. What waits in the process server is known for the machine only: it is shown at its first disk."""
-    rows = {row.get("diskId"): row for row in said.get("disks") or [] if isinstance(row, dict)}
+    by_disk = {str(row.get("diskId")): row for row in rows(said, "disks")}
     shown = []
-    for number, disk in enumerate(protection["disks"] if protection else []):
-        row = rows.get(disk["diskId"], {})
+    for place, disk in enumerate(protection["disks"] if protection else []):
+        row = by_disk.get(disk["diskId"], {})
         shown.append(
             {
                 "diskId": disk["diskId"],
                 "sizeBytes": disk["sizeBytes"],
-                "copiedBytes": _number(row, "copiedBytes"),
-                "sentBytes": _number(row, "sentBytes"),
-                "state": row.get("state") or "Queued",
-                "pendingAtSourceBytes": _number(row, "pendingAtSourceBytes"),
-                "pendingInProcessServerBytes": 0 if number else pending,
+                "copiedBytes": number(row, "copiedBytes"),
+                "sentBytes": number(row, "sentBytes"),
+                "state": str(row.get("state") or "Queued"),
+                "pendingAtSourceBytes": number(row, "pendingAtSourceBytes"),
+                "pendingInProcessServerBytes": 0 if place else pending,
             }
         )
     return shown
@@ -172,17 +172,12 @@ def _symptoms(site: Site, protection: Document | None, agent: Document | None, s
         if site.clock.now() - protection["since"] > site.rules.silent_minutes * 60:
             found.add("agent-silent")
     elif heard is not None:
-        found.update(str(symptom) for symptom in heard.body["symptoms"])
+        found.update(words(heard.body, "symptoms"))
     server = site.component(PROCESS_SERVER, protection["processServerId"])
     heard = site.report(server, server["zone"]) if server else None
     if heard is not None and server is not None and not site.silent(server, server["zone"]):
-        found.update(SERVER_SYMPTOMS.intersection(map(str, heard.body["symptoms"])))
+        found.update(SERVER_SYMPTOMS.intersection(words(heard.body, "symptoms")))
     return sorted(found)
-
-
-def _number(body: Document, name: str) -> int:
-    value: Any = body.get(name)
-    return int(value) if isinstance(value, int | float) else 0
 
 
 # recovery points -----------------------------------------------------------------------------------------------------
@@ -210,7 +205,7 @@ def _safe_tag(site: Site, protection: Document) -> Document | None:
         said, done = site.machine_report(target, zone, machine_id, generation) or {}, "appliedSequence"
         if not said.get("syncDone"):
             return None
-    found = said.get("lastTag")
-    if not isinstance(found, dict) or not isinstance(found.get("time"), str):
+    found = tag(said, "lastTag")
+    if found is None:
         return None
-    return found if _number(found, "sequence") <= _number(said, done) else None
+    return found if number(found, "sequence") <= number(said, done) else None

@@ -1,5 +1,6 @@
 """Work of the forward direction: protect, resynchronize, sync, stop, unprotect, shut down."""
 
+from reference_impl.configuration_server.fields import number
 from reference_impl.configuration_server.installation import ensure_agent
 from reference_impl.configuration_server.reverse import give_back
 from reference_impl.configuration_server.service import Service
@@ -60,8 +61,8 @@ def _settings(site: Site, item: Work) -> Document:
         "processServerId": item.need("processServerId"),
         "masterTargetId": None,
         "policy": item.need("policy", dict),
-        "group": item.input.get("group"),
-        "disks": item.need("disks", list),
+        "group": item.group,
+        "disks": item.disks,
         "cache": item.need("cache", dict),
         "dataKey": item.need("dataKey"),
         "agentToken": site.clock.random_bytes(32).hex(),
@@ -134,7 +135,7 @@ def sync(site: Site, service: Service, item: Work) -> Process:
         site.change_protection(item.machine_id, flush=False)
     said = server_says(site, protection)
     received = (site.protection(item.machine_id) or {}).get("received")
-    result: Document = {"lastSequence": int(said.get("uploadedSequence") or 0), "lastTag": point_of(received)}
+    result: Document = {"lastSequence": number(said, "uploadedSequence"), "lastTag": point_of(received)}
     return result if whole else result | {"partial": True}
 
 

@@ -7,6 +7,7 @@ what vCenter says: without a way from Azure to here (NET-009) the agent is the f
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from reference_impl.configuration_server.fields import rows
 from reference_impl.configuration_server.site import (
     AZURE,
     MASTER_TARGET,
@@ -44,7 +45,7 @@ def check_components(site: Site, item: Work) -> Process:
     target = yield from _master_target(site, item)
     yield from _agent(site, item.machine_id, machine)
     server = yield from _process_server(site, item)
-    return Reverse(machine, target, server, str(item.input.get("retentionVolume") or ""), item.need("disks", list))
+    return Reverse(machine, target, server, str(item.input.get("retentionVolume") or ""), item.disks)
 
 
 def _master_target(site: Site, item: Work) -> Process:
@@ -59,7 +60,7 @@ def _master_target(site: Site, item: Work) -> Process:
             "master-target-os-mismatch", f"master target {seat['name']} is {seat['osType']}, the machine is {wanted}"
         )
     heard = site.report(target, target["zone"])
-    volumes = (heard.body.get("retentionVolumes") if heard else None) or seat["retentionVolumes"]
+    volumes = (rows(heard.body, "retentionVolumes") if heard else []) or rows(seat, "retentionVolumes")
     names = {str(volume.get("volumeName")) for volume in volumes}
     if site.rules.need_retention_volume and item.input.get("retentionVolume") not in names:
         listed = ", ".join(sorted(names)) or "none"

@@ -5,6 +5,7 @@ Every step finds out whether it was done already, so that work goes on after a k
 
 from typing import Any, NoReturn
 
+from reference_impl.configuration_server.fields import number, words
 from reference_impl.configuration_server.prerequisites import (
     AGENT_UNREACHABLE,
     Reverse,
@@ -82,7 +83,7 @@ def _settings(site: Site, item: Work, reverse: Reverse) -> Document:
         "processServerId": reverse.server["id"],
         "masterTargetId": reverse.target["id"],
         "policy": item.need("policy", dict),
-        "group": item.input.get("group"),
+        "group": item.group,
         "disks": reverse.disks,
         "cache": None,
         "dataKey": item.input.get("dataKey"),
@@ -149,8 +150,7 @@ def _seen_by_target(site: Site, known: Document) -> Process:
 
     def seen() -> bool:
         heard = site.report(target, target["zone"]) if target else None
-        serials = heard.body["diskSerials"] if heard else []
-        return wanted <= {str(serial).lower() for serial in serials}
+        return wanted <= {serial.lower() for serial in (words(heard.body, "diskSerials") if heard else [])}
 
     if not (yield from site.until(seen, SETTINGS_SECONDS)):
         raise WorkRefused("disk-uuid-disabled", "the master target does not see the machine's disks by their UUIDs")
@@ -189,7 +189,7 @@ def settle_reverse(site: Site, service: Service, item: Work) -> Process:
     if not settled:
         _blame(site, protection)
     received = (site.protection(item.machine_id) or {}).get("received")
-    applied = int(_target_says(site, protection).get("appliedSequence") or 0)
+    applied = number(_target_says(site, protection), "appliedSequence")
     result: Document = {"lastSequence": applied, "lastTag": point_of(received)}
     return result if whole else result | {"partial": True}
 
@@ -231,8 +231,8 @@ def _applied(site: Site, protection: Document) -> Process:
         said = _target_says(site, protection)
         if heard is None or heard.at <= asked or not said:
             return False
-        sent = int(server_says(site, protection).get("receivedSequence") or 0)
-        return sent <= int(said.get("receivedSequence") or 0) <= int(said.get("appliedSequence") or 0)
+        sent = number(server_says(site, protection), "receivedSequence")
+        return sent <= number(said, "receivedSequence") <= number(said, "appliedSequence")
 
     return (yield from site.until(done, SETTLE_SECONDS))
 

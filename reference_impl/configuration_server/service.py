@@ -33,6 +33,8 @@ class Service:
         while self.registration is None:
             try:
                 answer = Client(self._site.host, self._url).call("POST", "/components/register", self._introduction())
+                if not all(isinstance(answer.get(name), str) for name in ("componentId", "token")):
+                    raise Refused(200, "Malformed", "the answer to the registration names no component", answer, {})
                 self.refusal = None
                 with self._site.lock:
                     self._site.documents.put("service", "registration", answer)
@@ -69,11 +71,15 @@ class Service:
         self.reached, self.refusal = True, None
         return answer
 
+    def _interval(self, name: str, default: float) -> float:
+        value = (self.registration or {}).get(name)
+        return float(value) if isinstance(value, int | float) and value > 0 else default
+
     def heartbeats(self) -> Process:
         """Never ends: a heartbeat each `heartbeatSeconds`."""
         while True:
             self.heartbeat()
-            yield float((self.registration or {}).get("heartbeatSeconds", 60))
+            yield self._interval("heartbeatSeconds", 60.0)
 
     def heartbeat(self) -> None:
         """One heartbeat. A service that cannot be reached hears the next one."""
@@ -101,7 +107,7 @@ class Service:
         while True:
             for item in self._ask():
                 take(item)
-            yield float((self.registration or {}).get("pollSeconds", 10))
+            yield self._interval("pollSeconds", 10.0)
 
     def _ask(self) -> list[Work]:
         try:
@@ -112,7 +118,7 @@ class Service:
         except OSError:
             return []
         items = [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
-        return [Work(str(entry.get("workId")), str(entry.get("kind")), dict(entry.get("input") or {})) for entry in items]
+        return [Work(str(entry.get("workId")), str(entry.get("kind")), _object(entry.get("input"))) for entry in items]
 
     def running(self, item: Work, progress: int) -> None:
         """Tell how far work is; nothing depends on its arrival."""
@@ -134,3 +140,7 @@ class Service:
                 if self._site.clock.now() >= end:
                     return
                 yield RETRY_SECONDS
+
+
+def _object(value: object) -> Document:
+    return dict(value) if isinstance(value, dict) else {}

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from reference_impl.configuration_server.fields import Document as Document
+from reference_impl.configuration_server.fields import rows
 from reference_impl.documents import Documents
 from reference_impl.outside import Clock, Host, Process
 from reference_impl.rules import Rules
@@ -33,8 +35,6 @@ ONPREM, AZURE = "onprem", "azure"
 
 #: The zone an agent has to speak from to take part in a direction.
 SIDE = {FORWARD: ONPREM, REVERSE: AZURE}
-
-Document = dict[str, Any]
 
 
 class WorkRefused(Exception):
@@ -80,6 +80,23 @@ class Work:
     @property
     def machine_id(self) -> str:
         return str(self.need("machineId")).lower()
+
+    @property
+    def disks(self) -> list[Document]:
+        """The machine's disks: `{"diskId", "unit", "sizeBytes"}`."""
+        wanted = {"diskId": str, "unit": int, "sizeBytes": int}
+        found = rows(self.input, "disks")
+        if not found or not all(isinstance(disk.get(name), kind) for disk in found for name, kind in wanted.items()):
+            raise WorkRefused("malformed", f"work {self.kind}: disks is missing or incomplete")
+        return [{name: disk[name] for name in wanted} for disk in found]
+
+    @property
+    def group(self) -> Document | None:
+        """The machine's replication group, or None."""
+        group = self.input.get("group")
+        if group is not None and not (isinstance(group, dict) and isinstance(group.get("groupId"), str)):
+            raise WorkRefused("malformed", f"work {self.kind}: group has no groupId")
+        return group
 
 
 @dataclass(slots=True)
@@ -164,7 +181,7 @@ class Site:
     def machine_report(self, component: Document | None, zone: str, machine_id: str, generation: int) -> Document | None:
         """What a process server or master target last said of a machine's generation."""
         heard = self.report(component, zone)
-        for entry in heard.body.get("machines", []) if heard is not None else []:
+        for entry in rows(heard.body, "machines") if heard is not None else []:
             if entry.get("machineId") == machine_id and entry.get("generation") == generation:
                 return dict(entry)
         return None

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from reference_impl.configuration_server.fields import number, tag
 from reference_impl.configuration_server.site import (
     FRESH_SECONDS,
     ONPREM,
@@ -25,7 +26,7 @@ def emptied(site: Site, protection: Document, seconds: float) -> Process:
     yield from site.until(lambda: _since(site.report(agent, side), asked) or _ended(site, protection, asked), FRESH_SECONDS)
     wanted = agent_says(site.report(agent, side), protection).get("sequence") if _since(site.report(agent, side), asked) else None
     asked_server = site.clock.now()
-    position = [-1 if wanted is None else int(wanted)]
+    position = [wanted if isinstance(wanted, int) else -1]
 
     def passed_on() -> bool:
         heard = _server_report(site, protection)
@@ -33,11 +34,11 @@ def emptied(site: Site, protection: Document, seconds: float) -> Process:
             return False
         said = server_says(site, protection)
         if position[0] < 0:
-            position[0] = int(said.get("receivedSequence") or 0)
-        return int(said.get("uploadedSequence") or 0) >= position[0]
+            position[0] = number(said, "receivedSequence")
+        return number(said, "uploadedSequence") >= position[0]
 
     done = yield from site.until(passed_on, seconds)
-    return bool(done and (wanted is not None or _ended(site, protection, asked)))
+    return bool(done and (isinstance(wanted, int) or _ended(site, protection, asked)))
 
 
 def _since(heard: Report | None, asked: float) -> bool:
@@ -47,10 +48,10 @@ def _since(heard: Report | None, asked: float) -> bool:
 def _ended(site: Site, protection: Document, asked: float) -> bool:
     """Whether the stream ends with the tag of an orderly shutdown, said after `asked`."""
     said = server_says(site, protection)
-    tag = said.get("lastTag")
-    if not _since(_server_report(site, protection), asked) or not isinstance(tag, dict):
+    last = tag(said, "lastTag")
+    if last is None or not _since(_server_report(site, protection), asked):
         return False
-    return tag.get("kind") == "shutdown" and tag.get("sequence") == said.get("receivedSequence")
+    return last.get("kind") == "shutdown" and number(last, "sequence") == number(said, "receivedSequence")
 
 
 def _server(site: Site, protection: Document) -> tuple[Document | None, str]:

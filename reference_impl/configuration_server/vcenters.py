@@ -12,7 +12,7 @@ def add_vcenter(site: Site, service: Service, item: Work) -> Process:
         "id": item.need("vCenterId"),
         "friendlyName": item.need("friendlyName"),
         "address": item.need("address"),
-        "port": int(item.input.get("port") or 443),
+        "port": item.need("port", int) if item.input.get("port") else 443,
         "runAsAccountId": item.need("runAsAccountId"),
         "instanceUuid": "",
         "version": "",

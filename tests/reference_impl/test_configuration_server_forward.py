@@ -314,6 +314,37 @@ def test_reports_of_an_older_generation_count_for_nothing(protected: Protected) 
     assert protected.fact()["stage"] == "initial-copy"
 
 
+def test_reports_that_make_no_sense_break_nothing(protected: Protected) -> None:
+    lab = protected.lab
+    row = {"machineId": protected.machine_id, "generation": 1}
+    odd = [None, "x", [], {}, 1e300, {"time": "yesterday", "pointId": "p"}, {"time": 5}]
+    for value in odd:
+        protected.agent.state = {
+            "protection": {"generation": 1, "stage": value, "sequence": value, "disks": value, "resyncRequired": value},
+            "symptoms": [value],
+        }
+        protected.server.state = {
+            "cacheBytes": value,
+            "machines": [row | {"receivedSequence": value, "uploadedSequence": value, "lastTag": value, "pendingBytes": value}],
+            "symptoms": [value],
+        }
+        assert protected.fact()["lastTagReceived"] is None
+        assert lab.service.do("sync", machineId=protected.machine_id)["state"] == "succeeded"
+    protected.agent_says("delta")
+    assert protected.fact()["stage"] == "waiting-first-point"
+
+
+def test_work_that_makes_no_sense_is_malformed(lab: VSphereLab) -> None:
+    lab.add_vcenter()
+    server = lab.process_server()
+    lab.open_door("web")
+    wish = lab.forward("web", server)
+    for change in ({"disks": [{}]}, {"disks": []}, {"disks": [5]}, {"group": {"members": 3}}, {"policy": 1}, {"dataKey": None}):
+        lab.service.refuse("protect", "malformed", **wish | change)
+    assert lab.doors == []
+    lab.service.succeed("protect", **wish)
+
+
 def test_resynchronize_is_said_once(protected: Protected) -> None:
     protected.agent.answers.clear()
     protected.lab.service.succeed("resynchronize", machineId=protected.machine_id)
