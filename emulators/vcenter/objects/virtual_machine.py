@@ -13,6 +13,7 @@ GUEST_NAMES = {
     "windows9Server64Guest": "Microsoft Windows Server 2016 (64-bit)",
     "windows7Server64Guest": "Microsoft Windows Server 2008 R2 (64-bit)",
     "ubuntu64Guest": "Ubuntu Linux (64-bit)",
+    "debian9_64Guest": "Debian GNU/Linux 9 (64-bit)",
     "debian10_64Guest": "Debian GNU/Linux 10 (64-bit)",
     "centos7_64Guest": "CentOS 7 (64-bit)",
     "rhel7_64Guest": "Red Hat Enterprise Linux 7 (64-bit)",

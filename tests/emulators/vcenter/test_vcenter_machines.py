@@ -490,6 +490,33 @@ def test_permissions_on_an_entity_override_those_above(site, si):
     assert [one.privAvailability[0].isGranted for one in told] == [True, False]
 
 
+def test_a_role_of_ones_own_needs_the_privilege_on_the_pool_as_well(site, si):
+    admin, Permission = si.content.authorizationManager, vim.AuthorizationManager.Permission
+    role = admin.AddRole("creator", ["VirtualMachine.Inventory.Create"])
+    admin.SetEntityPermissions(si.content.rootFolder, [Permission(principal="reader", group=False, roleId=role, propagate=True)])
+    reader = site.login("reader")
+    datacenter = reader.content.rootFolder.childEntity[0]
+    pool = datacenter.hostFolder.childEntity[0].resourcePool
+    spec = vim.vm.ConfigSpec(name="fresh", files=vim.vm.FileInfo(vmPathName="[LocalDS_0]"))
+    with pytest.raises(vim.fault.NoPermission) as refused:
+        datacenter.vmFolder.CreateVm(spec, pool)
+    assert (refused.value.privilegeId, refused.value.object) == ("Resource.AssignVMToPool", pool)
+
+
+def test_what_may_not_be_read_is_not_selected(site, si):
+    admin, Permission = si.content.authorizationManager, vim.AuthorizationManager.Permission
+    hidden = site.vm(si, "db")
+    admin.SetEntityPermissions(hidden, [Permission(principal="reader", group=False, roleId=-5, propagate=True)])
+    reader, PC = site.login("reader"), vmodl.query.PropertyCollector
+    walk = PC.TraversalSpec(type=vim.Folder, path="childEntity", skip=False)
+    spec = PC.FilterSpec(
+        propSet=[PC.PropertySpec(type=vim.VirtualMachine, pathSet=["name"])],
+        objectSet=[PC.ObjectSpec(obj=hidden.parent, selectSet=[walk])],
+    )
+    found = reader.content.propertyCollector.RetrieveContents([spec])
+    assert [one.propSet[0].val for one in found] == ["web"]
+
+
 def test_browser_lists_the_files_of_a_machine(site, si):
     vm = site.vm(si, "db")
     result = site.wait(vm.datastore[0].browser.Search("[LocalDS_0] db", None))
