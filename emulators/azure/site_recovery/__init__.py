@@ -19,9 +19,10 @@ from emulators.azure.site_recovery.fabrics import Fabrics
 from emulators.azure.site_recovery.job_routes import Jobs
 from emulators.azure.site_recovery.policies import Mappings, Policies
 from emulators.azure.site_recovery.protected_items import ProtectedItems
+from emulators.azure.site_recovery.reasons import REASONS
 from emulators.azure.site_recovery.recovery_plans import RecoveryPlans
 from emulators.azure.site_recovery.recovery_points import RecoveryPoints
-from emulators.azure.site_recovery.refusals import REASONS, reason_of, refuse
+from emulators.azure.site_recovery.refusals import reason_of, refuse
 from emulators.azure.site_recovery.rules import Rules
 from emulators.azure.site_recovery.service import Observer, Service
 from emulators.azure.site_recovery.vault_information import VaultInformation

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.azure.arm import Operation, Refusal
-from emulators.azure.site_recovery.refusals import REASONS, Failure, job_error
+from emulators.azure.site_recovery.reasons import REASONS
+from emulators.azure.site_recovery.refusals import Failure, job_error
 from emulators.azure.site_recovery.scenarios import SCENARIOS, TaskName
 from emulators.azure.site_recovery.wire import NEVER_RAN, TYPE, Json, whole_seconds
 from emulators.clock import Process, iso

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from emulators.azure.arm import Refusal
 from emulators.azure.site_recovery import failback, failover, test_failovers
 from emulators.azure.site_recovery.failover import Run
 from emulators.azure.site_recovery.jobs import Cancelled, Job, JobTask, Work, begin, end, under_lock
@@ -188,6 +189,8 @@ def _guarded(run: PlanRun, member: Member, phase: Phase) -> Work:
         yield from phase(member)
     except Failure as failure:
         yield from _drop(run, member, failure)
+    except Refusal as refusal:
+        yield from _drop(run, member, Failure("provider-error", f"{refusal.code}: {refusal.message}"))
     except Cancelled:
         member.gone = Failure("failover-cancelled")
     except Exception as bug:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from emulators.azure.arm import Answer, Arm, Call, not_found
+from emulators.azure.arm import Answer, Arm, Call, Refusal, not_found
 from emulators.azure.site_recovery.azure import Azure
 from emulators.azure.site_recovery.jobs import (
     Cancelled,
@@ -15,8 +15,9 @@ from emulators.azure.site_recovery.jobs import (
     operation_status,
     under_lock,
 )
+from emulators.azure.site_recovery.reasons import REASONS
 from emulators.azure.site_recovery.records import Component, Fabric, Item, Plan, Policy, Vault, WorkItem
-from emulators.azure.site_recovery.refusals import REASONS, Failure, job_error, missing, refuse
+from emulators.azure.site_recovery.refusals import Failure, job_error, missing, refuse
 from emulators.azure.site_recovery.rules import Rules
 from emulators.azure.site_recovery.scenarios import SCENARIOS
 from emulators.azure.site_recovery.states import decide
@@ -213,6 +214,8 @@ class Service:
             yield from work(job)
         except Failure as failure:
             self._failed(job, failure)
+        except Refusal as refusal:
+            self._failed(job, Failure("provider-error", f"{refusal.code}: {refusal.message}"))
         except Cancelled:
             job.finish("Cancelled", "Cancelled")
         except Exception as bug:

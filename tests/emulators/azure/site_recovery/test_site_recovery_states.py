@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from scripted_site import Site, failback_body, failover_body
 
+from emulators.azure.site_recovery.reasons import REASONS
 from emulators.azure.site_recovery.records import Placement, Point
-from emulators.azure.site_recovery.refusals import REASONS, reason_of
+from emulators.azure.site_recovery.refusals import reason_of
 from emulators.azure.site_recovery.states import NEVER, OPERATIONS, REFUSED, STATES, TRANSITIONS, decide
 
 #: Operation -> (route, body).
