@@ -89,21 +89,7 @@ class Azure:
         self.resources = Resources(self.arm, tenant)
         self.authorization = Authorization(self.arm, self.login)
         self.vaults = Vaults(self.arm, tenant, f"{self.login_url}/{tenant}")
-        self.storage_accounts = StorageAccounts(self.arm, storage)
-        self.networks = VirtualNetworks(self.arm)
-        self.interfaces = NetworkInterfaces(self.arm)
-        self.security_groups = NetworkSecurityGroups(self.arm)
-        self.public_addresses = PublicAddresses(self.arm)
-        self.local_gateways = LocalGateways(self.arm)
-        self.gateways = VirtualNetworkGateways(self.arm)
-        changes = Links(self.arm, links)
-        self.connections = Connections(self.arm, changes)
-        self.circuits = Circuits(self.arm, changes)
-        self.disks = Disks(self.arm, blob_size)
-        self.machines = VirtualMachines(self.arm, self.disks, self.interfaces, guests)
-        self.availability_sets = AvailabilitySets(self.arm)
-        self.sizes = Sizes(self.arm, self.machines)
-        self.failover = FailoverMachines(self.arm, self.machines, self.disks, self.interfaces)
+        self._provide(storage, guests, links, blob_size)
         self._register()
 
     @property
@@ -146,6 +132,23 @@ class Azure:
     def close(self) -> None:
         """Stop all work on the clock."""
         self.arm.scope.cancel_all()
+
+    def _provide(self, storage: StorageService, guests: GuestHooks, links: LinkSwitch, blob_size: BlobSize | None) -> None:
+        self.storage_accounts = StorageAccounts(self.arm, storage)
+        self.networks = VirtualNetworks(self.arm)
+        self.interfaces = NetworkInterfaces(self.arm)
+        self.security_groups = NetworkSecurityGroups(self.arm)
+        self.public_addresses = PublicAddresses(self.arm)
+        self.local_gateways = LocalGateways(self.arm)
+        self.gateways = VirtualNetworkGateways(self.arm)
+        changes = Links(self.arm, links)
+        self.connections = Connections(self.arm, changes)
+        self.circuits = Circuits(self.arm, changes)
+        self.disks = Disks(self.arm, blob_size)
+        self.machines = VirtualMachines(self.arm, self.disks, self.interfaces, guests)
+        self.availability_sets = AvailabilitySets(self.arm)
+        self.sizes = Sizes(self.arm, self.machines)
+        self.failover = FailoverMachines(self.arm, self.machines, self.disks, self.interfaces)
 
     def _register(self) -> None:
         providers = (

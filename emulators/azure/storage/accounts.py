@@ -67,23 +67,7 @@ class StorageAccounts:
             raise Refusal(409, "StorageAccountAlreadyTaken", f"The storage account named {call['name']} is already taken.")
         account = Resource(call.path, ACCOUNT.type, head)
         account.hidden["keys"] = {name: self._key() for name in _KEYS}
-        now = iso(self.arm.clock.now())
-        account.body["properties"] = {
-            "creationTime": now,
-            "keyCreationTime": {"key1": now, "key2": now},
-            "primaryLocation": account.location,
-            "statusOfPrimary": "available",
-            "supportsHttpsTrafficOnly": read(body, "properties.supportsHttpsTrafficOnly", bool, True),
-            "minimumTlsVersion": read(body, "properties.minimumTlsVersion", str, "TLS1_2"),
-            "allowBlobPublicAccess": read(body, "properties.allowBlobPublicAccess", bool, False),
-            "accessTier": read(body, "properties.accessTier", str, "Hot"),
-            "networkAcls": {"bypass": "AzureServices", "virtualNetworkRules": [], "ipRules": [], "defaultAction": "Allow"},
-            "encryption": {
-                "services": {name: {"keyType": "Account", "enabled": True, "lastEnabledTime": now} for name in ("blob", "file")},
-                "keySource": "Microsoft.Storage",
-            },
-            "privateEndpointConnections": [],
-        }
+        account.body["properties"] = self._properties(body, account.location)
         return provision(
             self.arm,
             call,
@@ -174,6 +158,25 @@ class StorageAccounts:
 
     def _close(self, account: Resource) -> None:
         self.service.delete_account(account.name)
+
+    def _properties(self, body: Json, location: str) -> Json:
+        now = iso(self.arm.clock.now())
+        return {
+            "creationTime": now,
+            "keyCreationTime": {"key1": now, "key2": now},
+            "primaryLocation": location,
+            "statusOfPrimary": "available",
+            "supportsHttpsTrafficOnly": read(body, "properties.supportsHttpsTrafficOnly", bool, True),
+            "minimumTlsVersion": read(body, "properties.minimumTlsVersion", str, "TLS1_2"),
+            "allowBlobPublicAccess": read(body, "properties.allowBlobPublicAccess", bool, False),
+            "accessTier": read(body, "properties.accessTier", str, "Hot"),
+            "networkAcls": {"bypass": "AzureServices", "virtualNetworkRules": [], "ipRules": [], "defaultAction": "Allow"},
+            "encryption": {
+                "services": {name: {"keyType": "Account", "enabled": True, "lastEnabledTime": now} for name in ("blob", "file")},
+                "keySource": "Microsoft.Storage",
+            },
+            "privateEndpointConnections": [],
+        }
 
     def _key(self) -> str:
         return base64.b64encode(self.arm.clock.random_bytes(64)).decode()

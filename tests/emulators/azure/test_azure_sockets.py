@@ -1,5 +1,6 @@
 """The same Azure over TLS sockets where time flows: operations end because time passes, and the certificate is checked."""
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -37,10 +38,11 @@ def test_a_client_polls_until_the_operation_ended(tmp_path: Path, signing_key: A
     clock, transport = Clock(seed=1, flow=1.0), Sockets(tmp_path)
     network, storage = Network(clock, transport), Storage()
     azure = Azure(clock, storage=storage, guests=None, links=None, signing_key=signing_key)
-    hosts = [network.host("management", AZURE_PUBLIC, address="127.78.0.11", names=["management.drillbed"])]
-    hosts.append(network.host("login", AZURE_PUBLIC, address="127.78.0.12", names=["login.drillbed"]))
-    operator = network.host("operator", OPERATOR, address="127.78.0.13")
-    stranger = network.host("stranger", OPERATOR, address="127.78.0.14")
+    place = f"127.{78 + os.getpid() // 250 % 100}.{os.getpid() % 250}"  # two runs at once do not meet
+    hosts = [network.host("management", AZURE_PUBLIC, address=f"{place}.11", names=["management.drillbed"])]
+    hosts.append(network.host("login", AZURE_PUBLIC, address=f"{place}.12", names=["login.drillbed"]))
+    operator = network.host("operator", OPERATOR, address=f"{place}.13")
+    stranger = network.host("stranger", OPERATOR, address=f"{place}.14")
     stranger.authority = "somebody else's"
     _, secret = azure.add_client()
     azure.add_group("rg")
