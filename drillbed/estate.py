@@ -321,13 +321,13 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
 
     if sockets:
         storage = Storage(stack.enter_context(azurite(folder / "azurite", places.host("storage"), clock, lost)))
-    machines = Machines(clock, folder / "machines", plan.rules, hash_at_boot=plan.hash_at_boot)
     passphrase, secret = clock.random_bytes(12).hex(), clock.random_bytes(20).hex()
     events: list[Happening] = []
 
     def note(when: float, kind: str, subject: str, particulars: dict[str, Any]) -> None:
         events.append(Happening(when, kind, subject, particulars))
 
+    machines = Machines(clock, folder / "machines", plan.rules, note, hash_at_boot=plan.hash_at_boot)
     azure = AzureSide(clock, places, machines, storage, folder, plan.rules, passphrase, secret, note)
     site = Site(clock, places, machines, folder / "site", plan.rules, storage.open_store, passphrase)
     stack.callback(site.vcenter.close)

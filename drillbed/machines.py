@@ -22,6 +22,9 @@ from reference_impl.rules import Rules
 INSTALLER = ("installer", "push-this-agent-1")
 AGENT_VERSION = "9.13.4860.1"
 
+#: Takes an entry for the estate's event log: emulated time, kind, subject, particulars.
+Note = Callable[[float, str, str, dict[str, Any]], None]
+
 ONPREM_SIDE, AZURE_SIDE = "onprem", "azure"
 
 
@@ -56,8 +59,8 @@ class Software:
 class Machines:
     """Boots guests and puts their software on them. Both sides of an estate use it."""
 
-    def __init__(self, clock: Clock, folder: Path, rules: Rules, *, hash_at_boot: bool):
-        self.clock, self.rules = clock, rules
+    def __init__(self, clock: Clock, folder: Path, rules: Rules, note: Note, *, hash_at_boot: bool):
+        self.clock, self.rules, self._note = clock, rules, note
         self._folder, self._hash_at_boot = folder, hash_at_boot
         self.software: dict[str, Software] = {}
         self.running: dict[tuple[str, str], GuestMachine] = {}
@@ -81,11 +84,14 @@ class Machines:
             scope = self.clock.scope(f"workload on {name} ({side})")
             guest.install("workload", lambda: Workload(scope, guest, [1], rate=found.plan.rate, interval=5.0), application=True)
         self.running[name, side] = guest
+        self._note(self.clock.now(), "guest-started", name, {"side": side})
         guest.power_on()
         return guest
 
     def ended(self, name: str, side: str) -> None:
-        self.running.pop((name, side), None)
+        """The machine does not run any more."""
+        if self.running.pop((name, side), None) is not None:
+            self._note(self.clock.now(), "guest-ended", name, {"side": side})
 
     def guest(self, name: str) -> GuestMachine | None:
         """The machine, wherever it runs now."""

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-CHUNK = 4 * 1024 * 1024
+#: Large reads let a page blob skip what was never written.
+CHUNK = 32 * 1024 * 1024
 
 
 class Readable(Protocol):

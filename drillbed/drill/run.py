@@ -112,6 +112,7 @@ def _conclude(course: Course) -> None:
     result.flows = [
         FlowRow(flow.source, flow.destination, flow.port, flow.bytes_out + flow.bytes_in, flow.tls) for flow in network.flows()
     ]
+    result.events = [(entry.when, entry.kind, entry.subject, entry.particulars) for entry in course.estate.events]
     result.hosts = [HostPlace(host.name, host.zone, host.address) for host in network.hosts()]
     result.facts["Peak memory"] = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB"
     result.facts["Machines"] = ", ".join(MACHINES)

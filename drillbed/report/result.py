@@ -94,6 +94,8 @@ class DrillResult:
     rpo: list[RpoSample] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     hosts: list[HostPlace] = field(default_factory=list)
+    #: The estate's event log: emulated time, kind, subject, particulars. Two virtual runs of one seed have the same.
+    events: list[tuple[float, str, str, dict[str, object]]] = field(default_factory=list)
     #: Further facts for the page, in the order to show them, e.g. `{"Peak memory": "412 MiB"}`.
     facts: dict[str, str] = field(default_factory=dict)
 

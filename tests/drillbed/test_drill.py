@@ -1,0 +1,135 @@
+"""The main job from outside: the whole drill, in both ways, and what it says when something is wrong."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from drillbed.drill import Options, run_drill
+from drillbed.drill.run import STEPS
+from drillbed.report import Progress, write_reports
+from drillbed.report.result import DrillResult
+from emulators.network import Block
+
+#: The documented ports, and from whom to whom (NET-001 to NET-010). Nothing else may flow.
+DOCUMENTED = {
+    ("operator", "management", 443),
+    ("operator", "login", 443),
+    ("operator", "vcenter", 443),
+    ("configuration-server", "site-recovery", 443),
+    ("configuration-server", "vcenter", 443),
+    ("replica-worker", "site-recovery", 443),
+    ("replica-worker", "storage", 443),
+    ("compute", "storage", 443),
+    ("process-server", "storage", 443),
+    ("process-server", "configuration-server", 443),
+    ("process-server-azure", "configuration-server", 443),
+    ("process-server-azure", "master-target", 9443),
+    ("master-target", "configuration-server", 443),
+    *(("configuration-server", machine, 135) for machine in ("web", "app", "db")),
+    *((machine, "configuration-server", 443) for machine in ("web", "app", "db", "web.azure", "app.azure", "db.azure")),
+    *((machine, "process-server", 9443) for machine in ("web", "app", "db")),
+    *((f"{machine}.azure", "process-server-azure", 9443) for machine in ("web", "app", "db")),
+    *(
+        (one, other, 20004)
+        for side in ("", ".azure")
+        for one, other in ((f"app{side}", f"db{side}"), (f"db{side}", f"app{side}"))
+    ),
+}
+
+Drill = Callable[..., DrillResult]
+
+
+@pytest.fixture
+def drill(tmp_path: Path) -> Drill:
+    """Run a drill with a small real input; a second one gets folders of its own."""
+    image = tmp_path / "given.img"
+    image.write_bytes(os.urandom(3 << 20) + bytes(2 << 20))
+    runs: list[int] = []
+
+    def run(way: str = "virtual", seed: int = 5, blocks: tuple[Block, ...] = ()) -> DrillResult:
+        runs.append(seed)
+        folder = tmp_path / f"run-{len(runs)}"
+        options = Options(folder, image, seed, way=way, blocks=blocks)
+        result = run_drill(options, Progress(quiet=True), folder)
+        write_reports(result, folder)
+        return result
+
+    return run
+
+
+def failure(result: DrillResult) -> str:
+    return f"{result.steps[-1].name}: {result.steps[-1].detail}"
+
+
+def outcome(result: DrillResult) -> object:
+    """What must not depend on the way: steps and verdicts, disks compared, who talked to whom on which port."""
+    steps = [(step.name, step.ok) for step in result.steps]
+    disks = sorted((disk.machine, disk.disk, disk.side.partition(" to ")[0], disk.equal) for disk in result.disks)
+    return steps, disks, {(flow.source, flow.destination, flow.port, flow.tls) for flow in result.flows}
+
+
+def test_the_drill_holds_in_virtual_time_and_over_sockets_with_the_same_outcome(drill: Drill) -> None:
+    virtual, embedded = drill("virtual"), drill("embedded")
+    assert virtual.ok, failure(virtual)
+    assert embedded.ok, failure(embedded)
+    assert outcome(virtual) == outcome(embedded)
+    assert [step.name for step in virtual.steps] == [name for name, _ in STEPS]
+
+
+def test_one_seed_gives_one_event_log(drill: Drill) -> None:
+    one, two = drill(seed=8), drill(seed=8)
+    assert one.events
+    assert one.events == two.events
+    assert drill(seed=9).events != one.events
+
+
+def test_traffic_keeps_to_the_documented_ports_and_is_encrypted(drill: Drill, tmp_path: Path) -> None:
+    result = drill()
+    assert result.ok, failure(result)
+    assert {(flow.source, flow.destination, flow.port) for flow in result.flows} <= DOCUMENTED
+    assert all(flow.tls for flow in result.flows)
+
+
+def test_the_result_is_written_as_promised(drill: Drill, tmp_path: Path) -> None:
+    result = drill()
+    written = json.loads((tmp_path / "run-1" / "drill.json").read_text())
+    assert {"ok", "profile", "seed", "steps", "disks", "flows"} <= set(written)
+    assert (written["ok"], written["profile"], written["seed"]) == (True, "classic", 5)
+    assert all({"name", "ok", "real_s", "emulated_s", "bytes", "detail"} <= set(step) for step in written["steps"])
+    assert all({"machine", "disk", "side", "sha256", "equal"} <= set(disk) for disk in written["disks"])
+    assert all({"from", "to", "port", "bytes", "tls"} <= set(flow) for flow in written["flows"])
+    assert len(written["disks"]) == len(result.disks) >= 40
+    page = (tmp_path / "run-1" / "report.html").read_text()
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize(
+    ("block", "step", "says"),
+    [
+        (Block(port=443), "Register the configuration server", "port 443 from .* is blocked"),
+        (
+            Block("configuration-server", "site-recovery", 443),
+            "Register the configuration server",
+            "port 443 from configuration-server",
+        ),
+        (Block(destination="configuration-server", port=443), "Register the configuration server", "port 443 .* is blocked"),
+        (Block("configuration-server", "vcenter", 443), "Discover the vCenter", "vcenter"),
+        (Block(port=135), "Protect: agents and first copy", "port 135"),
+        (Block(port=9443), "Protect: agents and first copy", "port 9443 from .* to process-server is blocked"),
+        (Block("process-server", "storage", 443), "Protect: agents and first copy", "port 443 from process-server to storage"),
+        (Block(port=20004), "Replicate changes", "20004"),
+        (Block(destination="process-server-azure", port=9443), "Reprotect, differences only", "port 9443"),
+        (Block(destination="master-target", port=9443), "Reprotect, differences only", "port 9443"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else f"{value.source or ''}-{value.destination or ''}-{value.port}",
+)
+def test_a_blocked_port_fails_the_right_step_and_says_why(drill: Drill, block: Block, step: str, says: str) -> None:
+    result = drill(blocks=(block,))
+    assert not result.ok
+    assert result.steps[-1].name == step, failure(result)
+    assert re.search(says, result.steps[-1].detail), failure(result)
