@@ -224,11 +224,17 @@ def _datastores(item: Item) -> list[str]:
 
 
 def _forward(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
+    details = {**_source(service, fabric, item, thin), **_target(fabric, item)}
+    if item.machine.get("lastTagReceived"):
+        details["lastRecoveryPointReceived"] = item.machine["lastTagReceived"]
+    return details
+
+
+def _source(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
+    """The machine and how far its replication is."""
     settings, machine, state = item.settings, item.machine, STATES[item.state]
-    percent, sent = _copied(item)
     first = _stage(item) == "ResyncStepI"
-    vm_id = f"{settings['resourceGroupId']}/providers/Microsoft.Compute/virtualMachines/"
-    details: Json = {
+    return {
         "instanceType": FORWARD,
         "infrastructureVmId": item.machine_id,
         "vCenterInfrastructureId": item.protectable.get("vCenterId"),
@@ -236,7 +242,7 @@ def _forward(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "vmId": item.machine_id,
         "vmProtectionState": "UnprotectedStatesBegin" if first else state.wire,
         "vmProtectionStateDescription": "Enabling protection" if first else state.description,
-        "resyncProgressPercentage": percent if first else 0,
+        "resyncProgressPercentage": _copied(item)[0] if first else 0,
         "rpoInSeconds": _rpo(service, item),
         "compressedDataRateInMB": int(machine.get("compressedBytes") or 0) / _MIB,
         "uncompressedDataRateInMB": int(machine.get("uncompressedBytes") or 0) / _MIB,
@@ -260,6 +266,14 @@ def _forward(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "vhdName": None,
         "osDiskId": next((disk["diskId"] for disk in item.disks if disk["isOsDisk"]), None),
         "azureVMDiskDetails": _azure_disks(item),
+    }
+
+
+def _target(fabric: Fabric, item: Item) -> Json:
+    """What it will be, or is, in Azure."""
+    settings, sent, first = item.settings, _copied(item)[1], _stage(item) == "ResyncStepI"
+    vm_id = f"{settings['resourceGroupId']}/providers/Microsoft.Compute/virtualMachines/"
+    return {
         "recoveryAzureVMName": settings["vmName"],
         "recoveryAzureVMSize": settings["vmSize"],
         "recoveryAzureStorageAccount": settings["targetAccountId"],
@@ -295,9 +309,6 @@ def _forward(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "targetManagedDiskTags": None,
         "targetNicTags": None,
     }
-    if machine.get("lastTagReceived"):
-        details["lastRecoveryPointReceived"] = machine["lastTagReceived"]
-    return details
 
 
 def _azure_disks(item: Item) -> list[Json] | None:

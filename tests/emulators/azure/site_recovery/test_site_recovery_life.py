@@ -94,6 +94,8 @@ def back_and_home(site: Site, item: str) -> None:
     ]
     child = tasks[4]["groupTaskCustomDetails"]["childTasks"][0]
     assert site.get(child["customDetails"]["jobTask"]["jobId"])["properties"]["scenarioName"] == "EnableDr"
+    site.clock.wait(65.0)
+    assert site.state("web") == "InitialReplicationInProgress", "a heartbeat came, the copy has not ended"
     ready = site.reach("web", "Protected")
     assert ready["allowedOperations"] == ["UnplannedFailover", "DisableProtection"]
     site.good("POST", f"{item}/unplannedFailover", failback_body(recoveryPointType="LatestTime"))
