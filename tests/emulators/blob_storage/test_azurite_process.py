@@ -1,5 +1,7 @@
 """Azurite as a child process: it starts, knows its accounts at once, and never outlives whoever started it."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -87,7 +89,7 @@ def test_its_death_is_told_once_and_named(alone: Any) -> None:
 
     azurite, _ = alone(on_death=hear)
     azurite.check()
-    subprocess.run(["kill", "-9", str(azurite.pid)], check=True)
+    os.kill(azurite.pid, signal.SIGKILL)
     assert heard.wait(30)
     assert told == [azurite.failure]
     assert f"process {azurite.pid}) ended unexpectedly with exit code -9" in told[0]
