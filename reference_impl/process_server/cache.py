@@ -53,7 +53,8 @@ class Lane:
     last_tag: dict[str, Any] | None = None  #: the newest tag that is complete at the far side
     raw_bytes: int = 0
     stored_bytes: int = 0
-    known: bool = False  #: whether it is sure what had been received before this folder
+    remembered: bool = False  #: the folder was there before
+    known: bool = False  #: it has been compared with the far side: neither of the two is an old copy
     segments: deque[Cached] = field(default_factory=deque)
     logs: deque[LogFile] = field(default_factory=deque)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -153,6 +154,14 @@ class Lane:
             while self.logs and self.logs[0].last <= min(processed, self.uploaded):
                 self.logs.popleft().path.unlink(missing_ok=True)
 
+    def meet(self, position: int, chain: bytes, *, most: int) -> None:
+        """The far side has everything up to `position`. More than `most` cannot come from here: then this folder is old."""
+        with self.lock:
+            if not self.remembered or position > most:
+                self.restart_at(position, chain)
+            self.uploaded = min(self.uploaded, position)  # what the store forgot goes up again
+            self.known = True
+
     def restart_at(self, position: int, chain: bytes) -> None:
         """Take what the far side has as the truth; what is cached does not continue it."""
         with self.lock:
@@ -162,14 +171,14 @@ class Lane:
             self.segments.clear()
             self.logs.clear()
             self.sealed = self.uploaded = position
-            self.chain, self.known = chain, True
+            self.chain, self.remembered = chain, True
             self.save()
 
     # folder ----------------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
         kept = {"sealed": self.sealed, "uploaded": self.uploaded, "chain": self.chain.hex(), "lastTag": self.last_tag}
-        kept |= {"rawBytes": self.raw_bytes, "storedBytes": self.stored_bytes, "known": self.known}
+        kept |= {"rawBytes": self.raw_bytes, "storedBytes": self.stored_bytes}
         write_whole(self.folder / "position.json", json.dumps(kept).encode())
 
     def destroy(self) -> None:
@@ -189,10 +198,10 @@ def open_lane(folder: Path, machine_id: str, generation: int, *, sync: bool = Tr
     try:
         kept = json.loads((folder / "position.json").read_bytes())
         lane.sealed, lane.uploaded, lane.chain = int(kept["sealed"]), int(kept["uploaded"]), bytes.fromhex(kept["chain"])
-        lane.last_tag, lane.known = kept["lastTag"], bool(kept["known"])
+        lane.last_tag, lane.remembered = kept["lastTag"], True
         lane.raw_bytes, lane.stored_bytes = int(kept["rawBytes"]), int(kept["storedBytes"])
     except (OSError, ValueError, KeyError):
-        lane.known = False
+        lane.remembered = False
     for path in sorted(folder.glob("*.hrl")):
         _take_up_log(lane, path)
     for head, raw, place in list(lane.spool.recover()):  # all are counted before any is released

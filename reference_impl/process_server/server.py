@@ -214,7 +214,7 @@ class ProcessServer:
                 machine.failures, machine.blocked = 0, False
                 continue
             if step == "lost":
-                machine.lane.known = False
+                machine.lane.known = machine.lane.remembered = False
             if step in ("blocked", "lost"):
                 pause = BACK_OFF_SECONDS[min(machine.failures, len(BACK_OFF_SECONDS) - 1)]
                 machine.failures, machine.blocked = machine.failures + 1, True

@@ -35,7 +35,7 @@ class Sink(Protocol):
     def step(self) -> Step: ...
     def linger(self) -> float: ...
     def position(self) -> bool:
-        """Find out what the far side has of a lane without a memory; False when that cannot be told now."""
+        """Compare what the far side has with the folder, after a start; False when that cannot be told now."""
         ...
 
     def checksums(self, disk: str, sequence: int) -> Digests: ...
@@ -146,7 +146,7 @@ class StorageSink:
         except (*stores.STORE_ERRORS, ValueError):
             self._store = None
             return False
-        self.lane.restart_at(position, chain)
+        self.lane.meet(position, chain, most=self.lane.sealed)
         return True
 
     def checksums(self, disk: str, sequence: int) -> Digests:
@@ -213,7 +213,8 @@ class MasterTargetSink:
         position = said.get("ackSequence")
         if not isinstance(position, int) or position < 0:
             return False
-        self.lane.restart_at(position, hrl.GENESIS)
+        lost = position < self.lane.sealed  # it had more once
+        self.lane.meet(position, hrl.GENESIS, most=-1 if lost else self.lane.received)
         return True
 
     def checksums(self, disk: str, sequence: int) -> Digests:

@@ -1,5 +1,6 @@
 """Agent, process server, logs and replica worker together, from a guest's write to the bytes of a recovery point."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,6 +152,54 @@ def test_power_loss_needs_a_resync_and_the_resync_sends_only_differences(lab: Pl
     assert lab.clock.wait_until(lambda: len(lab.points(guest)) > len(known), seconds=600)
     assert sum(flow.bytes_out for flow in lab.network.flows() if flow.port == 9443) - start < 2 * MIB  # REP-014
     assert not lab.control.beats[guest.machine_id]["protection"]["resyncRequired"] or lab.clock.wait(60) is None
+    assert lab.end_of(guest) == bytes_of(guest)
+
+
+def test_a_resync_never_trusts_checksums_from_before_the_gap(lab: PlaneLab) -> None:
+    """The place changes to what it was at the first resync while nobody looks: only new checksums show the difference."""
+    one, other = pattern(1, 65536), pattern(2, 65536)
+    guest = lab.add_machine("db", {0: one + bytes(MIB)})
+    lab.protect(guest)
+    lab.wait_for_points(guest, 1)
+    lab.control.resynchronize.add(guest.machine_id)
+    lab.wait_for_points(guest, 2)
+    guest.disk(0).write(0, other)
+    lab.clock.wait(60)
+    lab.agent(guest).kill()
+    guest.disk(0).write(0, one)
+    guest.restart("mobility-agent")
+    lab.clock.wait(60)
+    lab.control.resynchronize.add(guest.machine_id)
+    lab.clock.wait(120)
+    assert lab.end_of(guest) == bytes_of(guest)
+
+
+@pytest.mark.parametrize("victim", ["agent", "process-server"])
+def test_a_component_restored_from_an_old_copy_is_found_out(lab: PlaneLab, tmp_path: Path, victim: str) -> None:
+    guest = lab.add_machine("db", {0: MIB})
+    lab.add_workload(guest, [0], rate=1)
+    lab.protect(guest)
+    lab.wait_for_points(guest, 1)
+    folder = tmp_path / ("db" if victim == "agent" else "process-server")
+    guest.shut_down()
+    shutil.copytree(folder, tmp_path / "old")
+    guest.power_on()
+    lab.clock.wait(200)
+    guest.shut_down()
+    lab.clock.wait(60)
+    if victim == "process-server":
+        lab.server.kill()
+    shutil.rmtree(folder)
+    shutil.move(tmp_path / "old", folder)
+    if victim == "process-server":
+        lab.server = lab.start_process_server()
+    guest.power_on()
+    lab.clock.wait(120)
+    # What the process server forgot it finds in the store; what the agent forgot it cannot know.
+    assert lab.control.beats[guest.machine_id]["protection"]["resyncRequired"] is (victim == "agent")
+    if victim == "agent":
+        lab.control.resynchronize.add(guest.machine_id)
+    lab.clock.wait(300)
     assert lab.end_of(guest) == bytes_of(guest)
 
 

@@ -92,6 +92,28 @@ def test_the_process_server_survives_any_failed_request(tmp_path: Path, at: int,
     drill(tmp_path, "process-server", Plan(at, done=done))
 
 
+@pytest.mark.parametrize("done", [False, True], ids=["not-done", "done"])
+@pytest.mark.parametrize("at", range(1, 60, 3))
+def test_a_backlog_of_points_is_worked_off_in_order_whatever_fails(tmp_path: Path, at: int, done: bool) -> None:
+    """Several tags in one batch: nothing later may be on the disks when a point is taken again."""
+    lab, plan = PlaneLab(tmp_path, seed=at), Plan(0, done=done)
+    plain = lab.storage.open_store
+    lab.worker._open_store = lambda host, store: FailingStore(plain(host, store), plan)
+    guest = lab.add_machine("db", {0: MIB})
+    lab.protect(guest, policy={"crashConsistentMinutes": 1})
+    lab.add_workload(guest, [0], rate=0.5, interval=2.0)
+    witness = Witness(lab, guest)
+    lab.wait_for_points(guest, 1)
+    block = lab.network.block(source="replica-worker", destination="storage")
+    lab.clock.wait(300)
+    plan.count, plan.at = 0, at
+    lab.network.unblock(block)
+    lab.clock.wait(120)
+    assert plan.count > plan.at
+    for point in lab.wait_for_points(guest, 5):
+        assert lab.promote(guest, point["pointId"]) == witness.seen[point["pointId"]]
+
+
 def test_the_failures_really_happen(tmp_path: Path) -> None:
     plan = Plan(10_000, done=False)
     drill(tmp_path, "worker", plan)
