@@ -16,6 +16,8 @@ STEP_HEIGHT, LANE_HEIGHT, MARK_HEIGHT, RPO_HEIGHT, AXIS_HEIGHT = 26.0, 30.0, 17.
 TICKS = (60, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800)
 MOST_TICKS = 12
 CHARACTER = 6.3
+#: Longer words of a mark are cut; its title has them all.
+MOST_CHARACTERS = 34
 
 #: Emulated time to a place from left to right.
 Scale = Callable[[float], float]
@@ -67,7 +69,7 @@ def _place(marks: list[Mark], x: Scale) -> tuple[list[tuple[Mark, int, bool]], i
     ends: list[float] = []
     placed = []
     for mark in sorted(marks, key=lambda mark: mark.when):
-        width = len(mark.text) * CHARACTER + 10
+        width = len(_short(mark.text)) * CHARACTER + 10
         to_left = x(mark.when) + width > WIDTH
         left = x(mark.when) - width if to_left else x(mark.when)
         row = next((number for number, end in enumerate(ends) if end <= left), len(ends))
@@ -78,6 +80,10 @@ def _place(marks: list[Mark], x: Scale) -> tuple[list[tuple[Mark, int, bool]], i
     return placed, len(ends)
 
 
+def _short(words: str) -> str:
+    return words if len(words) <= MOST_CHARACTERS else words[: MOST_CHARACTERS - 1].rstrip() + "…"
+
+
 def _marks(marks: list[tuple[Mark, int, bool]], x: Scale, top: float, bottom: float) -> Markup:
     parts = []
     for mark, row, to_left in marks:
@@ -85,7 +91,9 @@ def _marks(marks: list[tuple[Mark, int, bool]], x: Scale, top: float, bottom: fl
         title = element("title", f"{time_text(mark.when)}: {mark.text}{f' ({mark.machine})' if mark.machine else ''}")
         parts.append(element("line", title, x1=at, x2=at, y1=y + 2, y2=bottom, class_=f"mark {mark.kind}"))
         anchor = "end" if to_left else "start"
-        parts.append(text(mark.text, at + (-4 if to_left else 4), y + 12, class_=f"marktext {mark.kind}", text_anchor=anchor))
+        parts.append(
+            text(_short(mark.text), at + (-4 if to_left else 4), y + 12, class_=f"marktext {mark.kind}", text_anchor=anchor)
+        )
     return join(parts)
 
 

@@ -46,14 +46,21 @@ def draw_topology(result: DrillResult) -> Markup:
 
 
 def _hosts(result: DrillResult) -> list[HostPlace]:
-    """All hosts; one that only a flow names stands in the public zone."""
+    """All hosts. One that only a flow names is gone by now, like the Azure machines after a failback."""
     known = {host.name: host for host in result.hosts}
     for flow in result.flows:
         for name in (flow.source, flow.destination):
             if name not in known:
-                known[name] = HostPlace(name, OPERATOR if name == OPERATOR else "azure-public")
+                known[name] = HostPlace(name, _zone_of(name))
     talking = {name for flow in result.flows for name in (flow.source, flow.destination)}
     return [host for host in known.values() if host.name in talking or host.zone != OPERATOR]
+
+
+def _zone_of(name: str) -> str:
+    """Where a host stood that is not there any more, by the names that an estate gives."""
+    if name == OPERATOR:
+        return OPERATOR
+    return "azure-vnet" if name.endswith(".azure") else "azure-public"
 
 
 def _columns(hosts: list[HostPlace], flows: Iterable[FlowRow]) -> list[tuple[str, list[HostPlace]]]:
