@@ -18,9 +18,7 @@ class Rules:
     disks_copying_at_once: int = 3  #: REP-005
     track_during_copy: bool = True  #: REP-004: writes during the copy are in the stream
     send_only_differences: bool = True  #: REP-014, RPR-015: a sync compares checksums first
-    skip_zeros: bool = True  #: REP-005: unused areas are processed without being transferred
     resync_after_power_loss: bool = True  #: REP-013
-    order_across_disks: bool = True  #: REP-010: one stream for all disks of a machine
     compress: bool = True  #: REP-012
     encrypt: bool = True  #: REP-012
     ship_at_once: bool = True  #: REP-006: no replication interval

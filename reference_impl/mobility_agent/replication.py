@@ -40,7 +40,7 @@ class Replication:
         self._indexes = {disk.unit: disk.index for disk in self.disks}
         sizes = [disk.size for disk in self.disks]
         self.stream = Stream(folder, guest.machine_id, int(settings["generation"]), sizes, journal_bytes)
-        self.shipping = Shipping(host, clock, self.stream, _door(settings), self._lost)
+        self.shipping = Shipping(host, clock, self.stream, _door(settings), self._lost, rules.ship_at_once)
         self.tags = Tags(host, clock, guest, rules, self.stream, self._tagged)
         self.resync_required = False
         self.resyncing = False

@@ -16,6 +16,8 @@ from reference_impl.records import DIGEST
 
 FIRST_SECONDS = 1.0
 TRICKLE_SECONDS = 10.0
+#: What a product with a replication interval would wait.
+BATCH_SECONDS = 300.0
 BACK_OFF_SECONDS = (5.0, 10.0, 20.0, 30.0)
 #: Segments that are sent before other work on the clock gets its turn.
 BURST = 8
@@ -41,6 +43,7 @@ class Shipping:
     stream: Stream
     door: Door
     lost: Callable[[int], None]  #: the far side has only this much, and what follows is gone here
+    at_once: bool = True  #: the rule `ship_at_once`
     unreachable: bool = False
     acknowledged: int = 0
     _alarm: Alarm = field(init=False)
@@ -54,7 +57,9 @@ class Shipping:
 
     def wrote(self) -> None:
         """The guest wrote something: make sure that it leaves soon."""
-        if self.stream.open_bytes >= SEGMENT_BYTES or self.stream.queue:
+        if not self.at_once:
+            self.kick(BATCH_SECONDS)
+        elif self.stream.open_bytes >= SEGMENT_BYTES or self.stream.queue:
             self.kick(0.0)
         else:
             self.kick(max(FIRST_SECONDS, self._sent_at + TRICKLE_SECONDS - self.clock.now()))

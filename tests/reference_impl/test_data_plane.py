@@ -96,6 +96,18 @@ def test_a_blocked_data_port_loses_nothing(lab: PlaneLab) -> None:
     assert lab.end_of(guest) == bytes_of(guest)
 
 
+def test_a_replication_interval_would_be_seen(tmp_path: Path) -> None:
+    """The twin of the test below with the rule broken (REP-006)."""
+    lab = PlaneLab(tmp_path, rules=replace(Rules(), ship_at_once=False))
+    guest = lab.add_machine("db", {0: MIB})
+    lab.protect(guest)
+    lab.wait_for_points(guest, 1)
+    start = sum(flow.bytes_out for flow in lab.network.flows() if flow.port == 9443)
+    guest.disk(0).write(0, pattern(9, 4096))
+    lab.clock.wait(10)
+    assert sum(flow.bytes_out for flow in lab.network.flows() if flow.port == 9443) == start
+
+
 def test_only_what_changed_travels(lab: PlaneLab) -> None:
     guest = lab.add_machine("db", {0: filled(24 * MIB)})
     lab.protect(guest)
