@@ -68,6 +68,10 @@ def fail_over_and_commit(site: Site, item: str) -> None:
         ["CompleteMigration", "Commit", "DisableProtection", "ChangePit"],
     )
     assert site.world.running == {"web-az"}
+    settled = next(given for kind, given in reversed(site.worker.done) if kind == "settle")
+    assert (settled["upToSequence"], settled["makePoint"]) == (700, True), (
+        "Latest: all that was received, as a new point"
+    )  # FO-005
     newest = site.get(f"{item}/recoveryPoints")["value"][0]["id"]
     assert over["failoverRecoveryPointId"] == newest
     site.commit("web")
