@@ -11,11 +11,10 @@ This is the composition root: the only place that knows emulators, product and h
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from drillbed.site import MACHINE_ACCOUNT, MASTER_TARGET, VCENTER_ACCOUNT, Site
 from drillbed.storage import Storage, azurite
 from drillbed.vault import Targets, Vault
 from drillbed.vsphere_operator import VSphereOperator
-from drillbed.witness import FileDisk, Readable, Witness, ZeroDisk, sha256
+from drillbed.witness import Readable, Witness
 from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
 from emulators.azure.site_recovery.refusals import reason_of
 from emulators.blob_storage.memory import MemoryStorage
@@ -187,18 +186,11 @@ class Estate:
 
     # machines --------------------------------------------------------------------------------------------------------
 
-    def attach_witness(self, machine: str) -> Witness:
-        """Record the history of a machine from now on. Its disks must not have been written to before."""
-        software = self.machines.software[machine]
-        guest = self.machines.guest(machine)
-        assert guest is not None, f"{machine} does not run"
-        witness = Witness(_first_contents(software.plan))
-        for unit, (disk, first) in enumerate(zip(guest.disks(), witness.first.values(), strict=True)):
-            if sha256(disk) != sha256(first()):
-                witness.first[unit] = _kept(disk, self.folder / "witness" / f"{machine}-{unit}")
-        software.witness = witness
-        guest.attach_filter(witness)
-        return witness
+    def witness(self, machine: str) -> Witness:
+        """The history of a machine that was planned with a witness."""
+        found = self.machines.software[machine].witness
+        assert found is not None, f"{machine} was planned without a witness"
+        return found
 
     def records_written(self, machine: str) -> int:
         """How many records the machine's workload has written in all, on both sides."""
@@ -275,24 +267,6 @@ def _gateway(subnet: str, public: str) -> dict[str, Any]:
         "sku": {"name": "VpnGw1", "tier": "VpnGw1"},
         "ipConfigurations": [{"name": "default", "properties": configuration}],
     }
-
-
-def _first_contents(plan: MachinePlan) -> dict[int, Callable[[], Any]]:
-    """What the disks of a machine held when it was made."""
-    first: dict[int, Callable[[], Any]] = {}
-    for unit, size in enumerate(plan.disks):
-        if unit == 0 and plan.source is not None:
-            first[unit] = partial(FileDisk, str(plan.source), size)
-        else:
-            first[unit] = partial(ZeroDisk, size)
-    return first
-
-
-def _kept(disk: Any, path: Path) -> Callable[[], Any]:
-    """A copy of a disk as it is now, for a witness that comes after the first writes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _export(disk, path)
-    return lambda: FileDisk(str(path), disk.size)
 
 
 def _export(disk: Readable, path: Path) -> None:

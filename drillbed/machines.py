@@ -6,10 +6,11 @@ of programs are not emulated, so this keeps for each machine what is installed a
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from drillbed.witness import Witness, sha256
+from drillbed.witness import FileDisk, Readable, Witness, ZeroDisk, sha256
 from emulators.clock import Clock
 from emulators.guest.install_door import DOOR_PORTS, InstallDoor
 from emulators.guest.machine import GuestMachine
@@ -32,7 +33,8 @@ ONPREM_SIDE, AZURE_SIDE = "onprem", "azure"
 class MachinePlan:
     """A machine to make: sizes of its disks in bytes (disk 0 is the system disk), and what writes to disk 1, if there is one.
 
-    `source` is a raw file whose bytes disk 0 has. `rate` is workload records per emulated second.
+    `source` is a raw file whose bytes disk 0 has. `rate` is workload records per emulated second. `witness` keeps the history of
+    all its disks from the first write on.
     """
 
     name: str
@@ -41,6 +43,7 @@ class MachinePlan:
     source: Path | None = None
     rate: float = 0.2
     workload: bool = True
+    witness: bool = False
 
 
 @dataclass(slots=True)
@@ -68,7 +71,8 @@ class Machines:
         self.boots: dict[tuple[str, str], dict[int, str]] = {}
 
     def add(self, plan: MachinePlan, machine_id: str) -> None:
-        self.software[plan.name] = Software(plan, machine_id, self._folder / plan.name)
+        witness = Witness(_first_contents(plan)) if plan.witness else None
+        self.software[plan.name] = Software(plan, machine_id, self._folder / plan.name, witness=witness)
 
     def boot(self, name: str, side: str, host: Host, disks: Mapping[int, tuple[Any, str]], *, owner: str = "") -> GuestMachine:
         """Start a machine on its disks (unit -> device and serial). `owner`: whose copy it is, for a test."""
@@ -134,6 +138,17 @@ class Machines:
             )
 
         return make
+
+
+def _first_contents(plan: MachinePlan) -> dict[int, Callable[[], Readable]]:
+    """What the disks of a machine hold when it is made."""
+    first: dict[int, Callable[[], Readable]] = {}
+    for unit, size in enumerate(plan.disks):
+        if unit == 0 and plan.source is not None:
+            first[unit] = partial(FileDisk, str(plan.source), size)
+        else:
+            first[unit] = partial(ZeroDisk, size)
+    return first
 
 
 def _uninstaller(found: Software, guest: GuestMachine) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:

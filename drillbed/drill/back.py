@@ -101,7 +101,8 @@ def reprotect(course: Course) -> str:
     estate, vault = course.estate, course.vault
     azure_bytes, site_bytes = estate.bytes_on("process-server-azure", 9443), estate.bytes_on("master-target", 9443)
     course.mark("reprotect", "reprotect towards the site")
-    vault.reprotect_plan(PLAN, to_site(course.way_back()))
+    with course.explained(MACHINES[0]):
+        vault.reprotect_plan(PLAN, to_site(course.way_back()))
     for machine in MACHINES:
         with course.explained(machine):
             vault.until_state(machine, "Protected", seconds=COPY_LIMIT)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drillbed.estate import Estate
-from drillbed.operator import Refused
+from drillbed.operator import NotInTime, Refused
 from drillbed.report.result import DiskCheck, DrillResult, Mark, Point, RpoSample
 from drillbed.vault import Vault, WayBack
-from drillbed.witness import Witness, sha256
+from drillbed.witness import sha256
 from emulators.clock import iso
 
 #: The machines of the drill, and those that share recovery points.
@@ -18,6 +18,10 @@ GROUP = ("app", "db")
 GROUP_NAME = "shop-data"
 PLAN = "shop"
 BOOT_ORDER = [["db"], ["app"], ["web"]]
+
+
+#: Health errors that say nothing about why a step failed: no test failover yet.
+EXPECTED = frozenset({"161011"})
 
 
 class NotHeldError(Exception):
@@ -31,7 +35,6 @@ class Course:
     estate: Estate
     result: DrillResult
     progress: Any
-    witnesses: dict[str, Witness] = field(default_factory=dict)
     policies: dict[str, str] = field(default_factory=dict)
     #: Hashes of the sources at the last change of side, machine -> unit -> SHA-256.
     left_behind: dict[str, dict[int, str]] = field(default_factory=dict)
@@ -49,22 +52,20 @@ class Course:
 
     @contextmanager
     def explained(self, machine: str) -> Iterator[None]:
-        """Add to a failure what the service says about the machine's health and what the network refused."""
+        """Add to a failure what the service says about the machine's health."""
         try:
             yield
-        except (NotHeldError, Refused, TimeoutError) as failure:
+        except (NotHeldError, NotInTime, Refused) as failure:
             raise NotHeldError(f"{failure}{self.symptoms(machine)}") from failure
 
     def symptoms(self, machine: str) -> str:
-        """Health errors of a protected item and the last refused connection, as text to append; empty when all is well."""
+        """Health errors of a protected item, as text to append; empty when all is well."""
         try:
             errors = self.vault.item(machine)["healthErrors"]
         except (Refused, OSError):
             errors = []
-        found = [f"{error['errorCode']} {error['errorMessage']}" for error in errors if error.get("errorLevel") != "Information"]
-        if self.estate.network.denied:
-            found.append(f"last refused connection: {self.estate.network.denied[-1].reason}")
-        return "".join(f"; {text}" for text in found)
+        ours = [error for error in errors if error.get("errorLevel") != "Information" and error["errorCode"] not in EXPECTED]
+        return "".join(f"; {error['errorCode']} {error['errorMessage']}" for error in ours)
 
     def mark(self, kind: str, text: str, machine: str = "") -> None:
         self.result.marks.append(Mark(self.estate.clock.now(), kind, text, machine))

@@ -48,8 +48,6 @@ def discover(course: Course) -> str:
     found = course.vault.protectable()
     missing = [machine for machine in MACHINES if machine not in found]
     course.hold(not missing, f"discovery did not find {', '.join(missing)}; it found {', '.join(sorted(found)) or 'nothing'}")
-    for machine in MACHINES:
-        course.witnesses[machine] = estate.attach_witness(machine)
     shown = [estate.operator.get(found[machine]["id"])["properties"]["customDetails"] for machine in MACHINES]
     disks = sum(len(details["diskDetails"]) for details in shown)
     return f"{len(found)} machines seen, {len(MACHINES)} to protect with {disks} disks"
@@ -155,7 +153,7 @@ def test_failover(course: Course) -> str:
     course.mark("test", f"test failover of {machine} to {course.time(when)}", machine)
     vault.test_failover(machine, estate.targets.network, str(chosen["id"]))
     found = estate.boot_hashes("azure", f"{machine}-test")
-    witness = course.witnesses[machine]
+    witness = estate.witness(machine)
     count = witness.matching(found, witness.prefixes_at(when, slack=0.001))
     course.hold(count is not None, f"{machine}-test does not hold what {machine} held at {course.time(when)}")
     expected = {unit: witness.sha256(unit, count or 0) for unit in witness.first}

@@ -65,9 +65,9 @@ def run_drill(options: Options, progress: Any, folder: Path) -> DrillResult:
     result = DrillResult(profile=options.profile, seed=options.seed, way=options.way)
     result.facts["Real input"] = f"{given.what}, {given.size // MIB} MiB"
     machines = [
-        MachinePlan("web", "WINDOWS", [64 * MIB, 16 * MIB]),
-        MachinePlan("app", "WINDOWS", [64 * MIB, 16 * MIB]),
-        MachinePlan("db", "WINDOWS", [given.size, 32 * MIB], source=given.path),
+        MachinePlan("web", "WINDOWS", [64 * MIB, 16 * MIB], witness=True),
+        MachinePlan("app", "WINDOWS", [64 * MIB, 16 * MIB], witness=True),
+        MachinePlan("db", "WINDOWS", [given.size, 32 * MIB], source=given.path, witness=True),
     ]
     plan = EstatePlan(way=options.way, seed=options.seed, machines=machines, hash_at_boot=True)
     with Estate.open(plan, folder / "estate") as estate:
@@ -96,11 +96,17 @@ def _one(course: Course, name: str, act: Callable[[Course], str]) -> bool:
     try:
         step.detail, step.ok = act(course), True
     except (NotHeldError, Refused, NotInTime, LookupError, OSError) as failure:
-        step.detail = str(failure) or type(failure).__name__
+        step.detail = (str(failure) or type(failure).__name__) + _refusals(course, emulated)
     step.real_s, step.emulated_s = clock.real() - real, clock.now() - emulated
     step.bytes = _moved(network.flows()) - moved
     course.progress.done(step.ok, step.detail)
     return step.ok
+
+
+def _refusals(course: Course, since: float) -> str:
+    """The last connection that the network refused during a step, as text to append."""
+    recent = [denied for denied in course.estate.network.denied if denied.when >= since]
+    return f"; last refused connection: {recent[-1].reason}" if recent else ""
 
 
 def _moved(flows: Iterable[Any]) -> int:
