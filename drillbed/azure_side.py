@@ -4,12 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
 from drillbed.machines import AZURE_SIDE, Machines
 from drillbed.places import DOMAIN, Places
 from drillbed.storage import Storage
 from emulators.azure.cloud import Azure
 from emulators.azure.outside import VmRecord
 from emulators.azure.site_recovery import Observer, SiteRecovery
+from emulators.azure.site_recovery import Rules as ServiceRules
 from emulators.clock import Clock
 from emulators.guest.devices import PageBlobDevice
 from emulators.network import AZURE_VNET, Host
@@ -34,6 +37,15 @@ class WholeBlob:
         return self.store.get_blob(self.container, self.name, offset=offset, length=length)
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What makes others believe: the site's passphrase, the operator's secret, and Azure's key for tokens (None: make one)."""
+
+    passphrase: str
+    client_secret: str
+    signing_key: RSAPrivateKey | None = None
+
+
 @dataclass(slots=True)
 class AzureSide:
     """Hooks of Azure's compute are this object's `start`, `stop` and `deleted`; those of its network `set`."""
@@ -44,8 +56,8 @@ class AzureSide:
     storage: Storage
     folder: Path
     rules: Rules
-    passphrase: str
-    client_secret: str
+    service_rules: ServiceRules
+    trust: Trust
     observer: Observer
     azure: Azure = field(init=False)
     site_recovery: SiteRecovery = field(init=False)
@@ -56,10 +68,12 @@ class AzureSide:
     process_server: ProcessServer | None = None
 
     def __post_init__(self) -> None:
-        self.azure = Azure(self.clock, storage=self.storage, guests=self, links=self)
-        self.azure.add_client(secret=self.client_secret)
+        self.azure = Azure(self.clock, storage=self.storage, guests=self, links=self, signing_key=self.trust.signing_key)
+        self.azure.add_client(secret=self.trust.client_secret)
         vaults = self.azure.vaults
-        self.site_recovery = SiteRecovery(self.azure.arm, check_key=vaults.check_registration_key, observer=self.observer)
+        self.site_recovery = SiteRecovery(
+            self.azure.arm, check_key=vaults.check_registration_key, rules=self.service_rules, observer=self.observer
+        )
         vaults.before_delete.append(self.site_recovery.refuse_deletion)
         vaults.after_delete.append(self.site_recovery.forget)
         self.places.host("management").listen(443, self.azure.arm)
@@ -141,7 +155,7 @@ class AzureSide:
             self.clock.scope(host.name),
             self.folder / host.name,
             configuration_server_url=f"https://configuration-server.{DOMAIN}",
-            passphrase=self.passphrase,
+            passphrase=self.trust.passphrase,
             machine_id=self.clock.uuid(),
             name=host.name,
             zone="azure",

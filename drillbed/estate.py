@@ -18,7 +18,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from drillbed.azure_side import AzureSide
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from drillbed.azure_side import AzureSide, Trust
 from drillbed.errors import TroubleError
 from drillbed.machines import AZURE_SIDE, ONPREM_SIDE, MachinePlan, Machines
 from drillbed.operator import Credentials, NotInTime, Operator, Refused
@@ -29,6 +31,7 @@ from drillbed.vault import Targets, Vault
 from drillbed.vsphere_operator import VSphereOperator
 from drillbed.witness import Readable, Witness
 from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
+from emulators.azure.site_recovery import Rules as ServiceRules
 from emulators.azure.site_recovery.refusals import reason_of
 from emulators.blob_storage.memory import MemoryStorage
 from emulators.clock import Clock
@@ -51,6 +54,9 @@ class EstatePlan:
     machines: Sequence[MachinePlan] = ()
     hash_at_boot: bool = False
     rules: Rules = field(default_factory=Rules)
+    service_rules: ServiceRules = field(default_factory=ServiceRules)
+    #: Signs Azure's tokens; unless given each estate makes its own, which takes a tenth of a second.
+    signing_key: RSAPrivateKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +308,8 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
         events.append(Happening(when, kind, subject, particulars))
 
     machines = Machines(clock, folder / "machines", plan.rules, note, hash_at_boot=plan.hash_at_boot)
-    azure = AzureSide(clock, places, machines, storage, folder, plan.rules, passphrase, secret, note)
+    trust = Trust(passphrase, secret, plan.signing_key)
+    azure = AzureSide(clock, places, machines, storage, folder, plan.rules, plan.service_rules, trust, note)
     site = Site(clock, places, machines, folder / "site", plan.rules, storage.open_store, passphrase)
     stack.callback(site.vcenter.close)
     host = places.host("operator")
