@@ -161,5 +161,6 @@ class AzureSide:
             zone="azure",
             open_store=self.storage.open_store,
             rules=self.rules,
+            sync=self.clock.flow > 0,  # in virtual time there is no power to lose
         )
         self.process_server.start()

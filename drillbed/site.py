@@ -172,6 +172,7 @@ class Site:
             zone="onprem",
             open_store=self.open_store,
             rules=self.rules,
+            sync=self.clock.flow > 0,  # in virtual time there is no power to lose
         )
         self.process_server.start()
 
