@@ -124,6 +124,12 @@ class AzureSide:
                 found[disk.unit] = PageBlobDevice(store, disk.blob.container, disk.blob.blob, size)
         return found
 
+    def size_of(self, vm: VmRecord) -> str:
+        """Size of a virtual machine, as `Standard_D2s_v3`; empty when it is gone."""
+        with self.azure.arm.lock:
+            found = self.azure.store.get(vm.id)
+            return str(found.properties["hardwareProfile"]["vmSize"]) if found is not None else ""
+
     def blob_of(self, machine: str, unit: int) -> "WholeBlob":
         """The page blob behind a disk, with the footer that makes it a VHD."""
         place = next(disk.blob for disk in self.records[machine].disks if disk.unit == unit)

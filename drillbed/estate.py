@@ -21,7 +21,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from drillbed.azure_side import AzureSide, Trust
-from drillbed.errors import TroubleError
+from drillbed.errors import TroubleError, remedy, require_room
 from drillbed.machines import AZURE_SIDE, ONPREM_SIDE, MachinePlan, Machines
 from drillbed.operator import Credentials, NotInTime, Operator, Refused
 from drillbed.places import DOMAIN, Places, build
@@ -36,7 +36,7 @@ from emulators.azure.site_recovery.refusals import reason_of
 from emulators.blob_storage.memory import MemoryStorage
 from emulators.clock import Clock
 from emulators.guest.workload import read_workload
-from emulators.http.sockets import Sockets
+from emulators.http.sockets import PortTakenError, Sockets
 from emulators.network import Network
 from reference_impl.rules import Rules
 
@@ -98,10 +98,25 @@ class Estate:
     def network(self) -> Network:
         return self.places.network
 
+    def check(self, failure: BaseException | None = None) -> None:
+        """Raise when the machine is to blame for `failure`, and not what is judged: Azurite has gone, the disk is full, ...
+
+        Raises `AzuriteError`, `PortTakenError` or `TroubleError`.
+        """
+        self.azure.storage.check()
+        if isinstance(failure, PortTakenError):
+            raise failure
+        if failure is not None and (advice := remedy(failure)) is not None:
+            raise TroubleError(advice) from failure
+        require_room(self.folder)
+
     # setting up ------------------------------------------------------------------------------------------------------
 
-    def prepare_azure(self) -> None:
-        """TOP-001, TOP-002: a group, the target and the cache account, a network, a vault; all in one region."""
+    def prepare_azure(self, *, worker: bool = True) -> None:
+        """TOP-001, TOP-002: a group, the target and the cache account, a network, a vault; all in one region.
+
+        `worker`: start the worker that makes replicas too.
+        """
         run = self.operator.run
         run("PUT", GROUP, {"location": LOCATION})
         for account in (self.targets.storage, self.targets.cache):
@@ -110,11 +125,18 @@ class Estate:
         network = {"addressSpace": {"addressPrefixes": ["10.1.0.0/16"]}, "subnets": subnets}
         run("PUT", self.targets.network, {"location": LOCATION, "properties": network})
         self.vault.create()
-        self.azure.start_worker(self.vault.registration_key())
+        if worker:
+            self.start_worker()
 
-    def register_site(self) -> None:
-        """The configuration server registers with a key of the vault; ends when its process server and master target show."""
-        self.site.install_product(self.vault.registration_key())
+    def start_worker(self) -> None:
+        """The worker that makes replicas, unless it runs."""
+        if self.azure.worker is None:
+            self.azure.start_worker(self.vault.registration_key())
+
+    def register_site(self, key: str = "") -> None:
+        """The configuration server registers with a key of the vault (a fresh one unless given); ends when its process server
+        and master target show. Raises `Refused`."""
+        self.site.install_product(key or self.vault.registration_key())
         self.operator.until("the configuration server's registration", self._registered, seconds=1800)
 
     def _registered(self) -> bool:
@@ -127,9 +149,9 @@ class Estate:
             return False
         return bool(shown["processServers"] and shown["masterTargetServers"])
 
-    def add_vcenter(self) -> None:
-        """Tell the configuration server of the vCenter; its machines become protectable items."""
-        self.vault.add_vcenter(VCENTER_NAME, f"vcenter.{DOMAIN}", VCENTER_ACCOUNT, self.process_server_id())
+    def add_vcenter(self) -> dict[str, Any]:
+        """Tell the configuration server of the vCenter; its machines become protectable items. Gives the job."""
+        return self.vault.add_vcenter(VCENTER_NAME, f"vcenter.{DOMAIN}", VCENTER_ACCOUNT, self.process_server_id())
 
     def connect_vpn(self) -> None:
         """A gateway, the site's counterpart and a connection between them (NET-009)."""
@@ -159,9 +181,22 @@ class Estate:
         self.azure.start_process_server()
         self.operator.until("the process server in Azure", lambda: len(self._process_servers()) > 1, seconds=1800)
 
-    def set_disk_uuid(self, machine: str, value: str | None) -> None:
-        """Set or remove disk.EnableUUID; the machine is off meanwhile, as the setting needs it (RPR-007)."""
-        self.vsphere.reconfigure_off(machine, {"disk.EnableUUID": value})
+    def add_process_server(self, name: str) -> None:
+        """TOP-005: a further process server on premises; ends when the service knows it."""
+        self.site.add_process_server(name)
+        self.operator.until(name, lambda: name in self._process_server_ids(), seconds=1800)
+
+    def move_to_process_server(self, machine: str, name: str) -> dict[str, Any]:
+        """TOP-005: data of a protected machine goes to another process server from now on."""
+        servers = self._process_server_ids()
+        return self.vault.reassociate(machine, servers.get(name, name))
+
+    def _process_server_ids(self) -> dict[str, str]:
+        return {str(server["friendlyName"]): str(server["id"]) for server in self._process_servers()}
+
+    def set_disk_uuid(self, machine: str, value: str | None, *, key: str = "disk.EnableUUID") -> None:
+        """Set or remove disk.EnableUUID (or another `key`); the machine is off meanwhile, as the setting needs it (RPR-007)."""
+        self.vsphere.reconfigure_off(machine, {key: value})
         self.clock.wait(180)  # the machine's program has started again and reported
 
     # asking ----------------------------------------------------------------------------------------------------------
@@ -293,14 +328,13 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     clock = Clock(seed=plan.seed, flow=1.0 if sockets else 0.0)
     places = build(clock, sockets=sockets, folder=folder)
     stack.callback(_close_network, places)
-    stack.callback(clock.stop)
     storage = Storage(MemoryStorage(clock))
 
     def lost(message: str) -> None:
         clock.fail(TroubleError(message))
 
     if sockets:
-        storage = Storage(stack.enter_context(azurite(folder / "azurite", places.host("storage"), clock, lost)))
+        storage = stack.enter_context(azurite(folder / "azurite", places.host("storage"), clock, lost))
     passphrase, secret = clock.random_bytes(12).hex(), clock.random_bytes(20).hex()
     events: list[Happening] = []
 
@@ -327,6 +361,7 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     vault = Vault(operator, GROUP, "drillvault", LOCATION)
     for machine in plan.machines:
         site.add_machine(machine)
+    stack.callback(clock.stop)  # first of all when it ends: nothing works any more while what it works with is taken away
     clock.start()
     return Estate(
         plan, folder, clock, places, machines, site, azure, operator, vault, VSphereOperator(host, clock), targets, events
@@ -339,6 +374,8 @@ def _close_network(places: Places) -> None:
         transport.close()
     for host in places.network.hosts():
         host.close()
+    if places.claim is not None:
+        places.claim.close()
 
 
 __all__ = ["MASTER_TARGET", "Estate", "EstatePlan", "MachinePlan"]

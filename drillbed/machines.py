@@ -53,6 +53,7 @@ class Software:
     plan: MachinePlan
     machine_id: str
     folder: Path
+    administrator: tuple[str, str] = INSTALLER  #: whom the machine lets install (DIS-008)
     agent_settings: dict[str, Any] | None = None
     witness: Witness | None = None
     #: The agent's state folder lives on the disks: it changes when the machine comes up on those of the other side.
@@ -105,7 +106,11 @@ class Machines:
         if found.witness is not None:
             guest.install("witness", lambda: _Watching(guest, found.witness))
         if side == ONPREM_SIDE:
-            door = InstallDoor(*INSTALLER, self._installer(found, guest, host), _uninstaller(found, guest))
+            installer, uninstaller = self._installer(found, guest, host), _uninstaller(found, guest)
+
+            def door(environ: Any, start_response: Any) -> Any:
+                return InstallDoor(*found.administrator, installer, uninstaller)(environ, start_response)
+
             host.listen(DOOR_PORTS[found.plan.os_type], door)
         if found.agent_settings is not None:
             guest.install("mobility-agent", self._agent(found, guest, side, host))

@@ -1,12 +1,13 @@
 """The on-premises site: a vCenter whose machines are guests with software, and the product's components beside it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from drillbed.machines import AGENT_VERSION, INSTALLER, ONPREM_SIDE, MachinePlan, Machines
 from drillbed.places import DOMAIN, Places
-from emulators.clock import Clock
+from emulators.clock import Clock, Process, Scope, Task, Timer
 from emulators.guest.machine import GuestMachine
 from emulators.network import ONPREM, Host
 from emulators.vcenter import AttachedDisk, DiskSpec, VCenter, VirtualMachine
@@ -34,6 +35,35 @@ VCENTER_ACCOUNT, MACHINE_ACCOUNT = "1", "2"
 
 
 @dataclass(slots=True)
+class WrongClock:
+    """A component's clock that is `error()` seconds ahead of the estate's. What it schedules is not shifted."""
+
+    right: Scope
+    error: Callable[[], float]
+
+    def now(self) -> float:
+        return self.right.now() + self.error()
+
+    def uuid(self) -> str:
+        return self.right.uuid()
+
+    def random_bytes(self, count: int) -> bytes:
+        return self.right.random_bytes(count)
+
+    def call_later(self, seconds: float, action: Callable[[], None], *, name: str) -> Timer:
+        return self.right.call_later(seconds, action, name=name)
+
+    def spawn(self, process: Process, *, name: str) -> Task:
+        return self.right.spawn(process, name=name)
+
+    def every(self, seconds: float, action: Callable[[], None], *, name: str, first_after: float | None = None) -> Task:
+        return self.right.every(seconds, action, name=name, first_after=first_after)
+
+    def cancel_all(self) -> None:
+        self.right.cancel_all()
+
+
+@dataclass(slots=True)
 class Site:
     """One datacentre. The vCenter's guest hooks are this object's `power_on`, `shut_down`, `power_off` and `disks_changed`."""
 
@@ -48,6 +78,8 @@ class Site:
     hosts: dict[str, Host] = field(default_factory=dict)
     configuration_server: ConfigurationServer | None = None
     process_server: ProcessServer | None = None
+    further: list[ProcessServer] = field(default_factory=list)
+    clock_error: float = 0.0  #: seconds that the configuration server's clock is ahead (TOP-011)
     master_target: MasterTarget | None = None
 
     def __post_init__(self) -> None:
@@ -147,7 +179,7 @@ class Site:
         machine_id = self.add_master_target()
         self.configuration_server = ConfigurationServer(
             host,
-            self.clock.scope("configuration-server"),
+            WrongClock(self.clock.scope("configuration-server"), lambda: self.clock_error),
             self.folder / "configuration-server",
             service_url=f"https://site-recovery.{DOMAIN}",
             registration_key=registration_key,
@@ -160,8 +192,14 @@ class Site:
             url=f"https://configuration-server.{DOMAIN}",
         )
         self.configuration_server.start()
-        host = self.places.host("process-server")
-        self.process_server = ProcessServer(
+        self.process_server = self._process_server(self.places.host("process-server"), machine_id)
+
+    def add_process_server(self, name: str) -> None:
+        """TOP-005: a further process server on a machine of its own."""
+        self.further.append(self._process_server(self.places.machine(name, ONPREM), self.clock.uuid()))
+
+    def _process_server(self, host: Host, machine_id: str) -> ProcessServer:
+        server = ProcessServer(
             host,
             self.clock.scope(host.name),
             self.folder / host.name,
@@ -174,7 +212,8 @@ class Site:
             rules=self.rules,
             sync=self.clock.flow > 0,  # in virtual time there is no power to lose
         )
-        self.process_server.start()
+        server.start()
+        return server
 
     def _master_target(self, guest: GuestMachine, host: Host) -> MasterTarget:
         return MasterTarget(

@@ -104,12 +104,24 @@ class Vault:
         return self.items.get(machine) or f"{self.container}/replicationProtectedItems/{machine}"
 
     def enable(
-        self, machine: str, policy: str, targets: Targets, *, process_server: str, run_as: str, group: str = ""
+        self,
+        machine: str,
+        policy: str,
+        targets: Targets,
+        *,
+        process_server: str,
+        run_as: str,
+        group: str = "",
+        item: str = "",
+        name: str = "",
     ) -> dict[str, Any]:
-        """Start to protect a discovered machine. With `group` it joins (or makes) a replication group."""
-        item = self.protectable().get(machine)
-        if item is None:
-            raise LookupError(f"no protectable item is named {machine}: has the vCenter been discovered?")
+        """Start to protect a discovered machine. With `group` it joins (or makes) a replication group.
+
+        `item` is the id of its protectable item, looked up unless given; `name` that of the protected item, the machine's
+        unless given. A machine that was not discovered is left to the service to refuse.
+        """
+        found = self.protectable().get(machine, {}) if not item else {}
+        item = item or found.get("id") or f"{self.container}/replicationProtectableItems/{machine}"
         details = {
             "instanceType": "InMageAzureV2",
             "processServerId": process_server,
@@ -124,8 +136,25 @@ class Vault:
             "enableRdpOnTargetOption": "Never",
             **({"multiVmGroupName": group} if group else {}),
         }
-        properties = {"policyId": policy, "protectableItemId": item["id"], "providerSpecificDetails": details}
-        return self.operator.run("PUT", self.item_path(machine), {"properties": properties})
+        properties = {"policyId": policy, "protectableItemId": item, "providerSpecificDetails": details}
+        path = self.item_path(machine) if name in ("", machine) else f"{self.container}/replicationProtectedItems/{name}"
+        return self.operator.run("PUT", path, {"properties": properties})
+
+    def update(self, machine: str, properties: dict[str, Any]) -> dict[str, Any]:
+        """Change settings of the machine that a failover will make."""
+        details = {"providerSpecificDetails": {"instanceType": "InMageAzureV2"}}
+        return self.operator.run("PATCH", self.item_path(machine), {"properties": {**properties, **details}})
+
+    def reassociate(self, machine: str, process_server: str) -> dict[str, Any]:
+        """Move a machine to another process server."""
+        properties = {
+            "containerName": self.container.rsplit("/", 1)[-1],
+            "sourceProcessServerId": self.item(machine)["providerSpecificDetails"]["processServerId"],
+            "targetProcessServerId": process_server,
+            "vmsToMigrate": [self.item_path(machine).rsplit("/", 1)[-1]],
+            "updateType": "ServerLevel",
+        }
+        return self.operator.run("POST", f"{self.fabric}/reassociateGateway", {"properties": properties})
 
     def item(self, machine: str) -> dict[str, Any]:
         """Properties of the protected item."""
@@ -213,9 +242,13 @@ class Vault:
         """Replicate the other way, with `to_site` or `to_azure`. Both are `RecoveryToPrimary`, as recorded."""
         return self.verb(machine, "reProtect", {"failoverDirection": REVERSE, "providerSpecificDetails": details})
 
-    def disable(self, machine: str) -> dict[str, Any]:
+    def disable(self, machine: str, reason: str = "NotSpecified") -> dict[str, Any]:
         details = {"instanceType": "InMageAzureV2"}
-        return self.verb(machine, "remove", {"disableProtectionReason": "NotSpecified", "replicationProviderInput": details})
+        return self.verb(machine, "remove", {"disableProtectionReason": reason, "replicationProviderInput": details})
+
+    def complete_migration(self, machine: str) -> dict[str, Any]:
+        """FO-020: replication ends, the machine in Azure stays."""
+        return self.disable(machine, "MigrationComplete")
 
     # recovery plans --------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,25 @@ class VSphereOperator:
         """Change the extra configuration of a machine as it is."""
         self._act(machine, lambda session, moid: session.run(moid, "ReconfigVM_Task", _extra_config(settings)))
 
+    def set_instance_uuid(self, machine: str, value: str) -> None:
+        """Give a machine the instance UUID of another, as a copy made beside the vCenter has it (DIS-003)."""
+
+        def change(session: Session, moid: str) -> Process:
+            yield from power_off(session, moid)
+            yield from session.run(moid, "ReconfigVM_Task", vim.vm.ConfigSpec(instanceUuid=value))
+            yield from power_on(session, moid)
+
+        self._act(machine, change)
+
+    def destroy(self, machine: str) -> None:
+        """Switch a machine off and delete it with its files."""
+
+        def end(session: Session, moid: str) -> Process:
+            yield from power_off(session, moid)
+            yield from session.run(moid, "Destroy_Task")
+
+        self._act(machine, end)
+
     def power(self, machine: str, *, on: bool, orderly: bool = False) -> None:
         act = power_on if on else (shut_down if orderly else power_off)
         self._act(machine, act)
