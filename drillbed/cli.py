@@ -3,22 +3,29 @@
 0 done, 1 judged not right, 2 wrong use, 3 the machine or drillbed could not do it, 130 interrupted with Ctrl-C.
 """
 
-import shutil
+import logging
+import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drillbed.errors import TroubleError, UsageError
+from drillbed.errors import TroubleError, UsageError, remedy
+from drillbed.signals import Interruption
+from drillbed.workspace import workspace
 
 if TYPE_CHECKING:
     from emulators.network import Block
 
-DONE, NOT_RIGHT, WRONG_USE, TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, NOT_RIGHT, WRONG_USE, TROUBLE = 0, 1, 2, 3
+
+#: What a drill leaves in its output folder. The log is there only when something was logged.
+DOCUMENT, PAGE, LOG = "drill.json", "report.html", "drill.log"
 
 app = typer.Typer(
     add_completion=False,
@@ -48,16 +55,15 @@ def drill(
         raise UsageError(f"--way is embedded or virtual, not {way!r}")
     options = Options(out, disk, seed, profile, way, tuple(parse_block(text) for text in block or []))
     _writable(out)
-    work = Path(tempfile.mkdtemp(prefix="work-", dir=out))
     progress = Progress(quiet=json)
-    try:
+    with workspace(out) as work, _results(out):
         with progress:
             result = run_drill(options, progress, work)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    written = write_reports(result, out)
+        written = write_reports(result, work / "report")
+        for name in (PAGE, DOCUMENT):  # the document last: where it is, the drill has run to its end
+            os.replace(written.with_name(name), out / name)
     if json:
-        sys.stdout.write(written.read_text())
+        sys.stdout.write((out / DOCUMENT).read_text(encoding="utf-8"))
     else:
         progress.conclude(result, out)
     raise typer.Exit(DONE if result.ok else NOT_RIGHT)
@@ -88,42 +94,101 @@ def _writable(folder: Path) -> None:
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
     except OSError as error:
+        if remedy(error) is not None:
+            raise
         raise UsageError(f"{folder} cannot be written to ({error.strerror}): choose another folder with --out") from error
 
 
-def main() -> None:
-    """Entry point: turns errors into one line and an exit code."""
-    sys.exit(_guarded(lambda: app(standalone_mode=False)))
+@contextmanager
+def _results(out: Path) -> Iterator[None]:
+    """Take away what an earlier run has left, so that nobody reads it as this one's; keep what is logged in a file."""
+    for name in (DOCUMENT, PAGE, LOG):
+        (out / name).unlink(missing_ok=True)
+    handler = logging.FileHandler(out / LOG, delay=True)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def run(arguments: Sequence[str], interruption: Interruption) -> int:
+    """Carry out a command line; every error becomes one line on standard error. Returns the exit code."""
+    wanted = list(arguments) or ["--help"]
+    code = _guarded(lambda: app(wanted, standalone_mode=False))
+    code = _flushed(code)
+    if interruption.number is not None and code != DONE:
+        _say("interrupted: everything that was started has been stopped; there are no results")
+        return interruption.code
+    return code if arguments else WRONG_USE
 
 
 def _guarded(command: Callable[[], object]) -> int:
-    import click
-
-    from emulators.blob_storage.node import AzuriteError
-
     try:
         code = command()
-    except (UsageError, click.UsageError) as error:
-        _say(error.format_message() if isinstance(error, click.UsageError) else str(error))
-        return WRONG_USE
-    except (TroubleError, AzuriteError) as error:
-        _say(str(error))
-        return TROUBLE
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        _say("interrupted: everything that was started has been stopped")
-        return INTERRUPTED
-    except OSError as error:
-        _say(str(error))
-        return TROUBLE
-    except Exception as error:  # a bug of ours: the user gets a line and a file to send, not a wall of text
-        log = Path(tempfile.gettempdir()) / "drillbed-trouble.log"
-        log.write_text(traceback.format_exc())
-        _say(f"drillbed broke: {type(error).__name__}: {error}; details are in {log}")
-        return TROUBLE
+    except KeyboardInterrupt:
+        return NOT_RIGHT  # `run` knows which signal it was
+    except SystemExit as ended:  # the output has gone, or a part of ours has said what was wrong
+        if _output_gone(ended):
+            _say("nobody reads the output any more: everything that was started has been stopped; there are no results")
+            return TROUBLE
+        return ended.code if isinstance(ended.code, int) else DONE if ended.code is None else TROUBLE
+    except Exception as error:
+        return _explained(error)
     return code if isinstance(code, int) else DONE
 
 
+def _explained(error: Exception) -> int:
+    from emulators.blob_storage.node import AzuriteError
+    from emulators.http.sockets import PortTakenError
+
+    usage = getattr(error, "format_message", None)  # typer's errors about options; their class moved between its versions
+    if isinstance(error, UsageError) or callable(usage):
+        _say(f"{usage()} (`drillbed --help` lists what there is)" if callable(usage) else str(error))
+        return WRONG_USE
+    if isinstance(error, TroubleError | AzuriteError | PortTakenError):
+        _say(str(error))
+    elif (advice := remedy(error)) is not None:
+        _say(advice)
+    else:  # a bug of ours: the user gets a line and a file to send, not a wall of text
+        _say(f"drillbed broke: {type(error).__name__}: {error}; {_trouble_log()}")
+    return TROUBLE
+
+
+def _trouble_log() -> str:
+    try:
+        number, name = tempfile.mkstemp(prefix="drillbed-trouble-", suffix=".log")
+        with os.fdopen(number, "w") as log:
+            log.write(traceback.format_exc())
+    except OSError as error:
+        return f"details could not be written ({error.strerror})"
+    return f"details are in {name}: please report it with that file"
+
+
+def _output_gone(error: BaseException | None) -> bool:
+    """Whether an exit comes from output that nobody reads: rich and typer turn a broken pipe into `SystemExit`."""
+    while error is not None:
+        if isinstance(error, BrokenPipeError):
+            return True
+        error = error.__context__
+    return False
+
+
+def _flushed(code: int) -> int:
+    """Write out what is still buffered; Python would complain at its end about output that nobody reads."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError) as error:
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code == DONE and isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            _say(f"the output could not be written: {error.strerror}")
+            return TROUBLE
+    return code
+
+
 def _say(text: str) -> None:
-    sys.stderr.write(f"drillbed: {text}\n")
+    with suppress(OSError, ValueError, AttributeError):  # the terminal may be gone
+        sys.stderr.write(f"drillbed: {' '.join(text.split())}\n")

@@ -27,6 +27,9 @@ HOSTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("operator", OPERATOR, "9.10", ()),
 )
 
+#: An address on which no estate ever listens: who answers there listens on all addresses.
+NOBODY = "127.19.2.10"
+
 #: Machines of a zone get addresses from here on.
 FIRST_MACHINE = {ONPREM: 1 * 256 + 100, AZURE_VNET: 3 * 256 + 100}
 
@@ -37,6 +40,7 @@ class Places:
 
     network: Network
     prefix: str
+    claim: socket.socket | None = None
 
     def machine(self, name: str, zone: str, *, dns: str = "") -> Host:
         """A host for a machine of a zone, on the next free address."""
@@ -56,23 +60,43 @@ class Places:
 def build(clock: Clock, *, sockets: bool, folder: Path) -> Places:
     """The network with its fixed hosts. Over sockets the estate takes a loopback prefix that nobody uses."""
     transport = Sockets(folder / "tls") if sockets else InProcess()
-    places = Places(Network(clock, transport), _free_prefix() if sockets else "127.20")
+    prefix, claim = _free_prefix() if sockets else ("127.20", None)
+    places = Places(Network(clock, transport), prefix, claim)
     for name, zone, address, names in HOSTS:
         places.network.host(name, zone, address=f"{places.prefix}.{address}", names=[f"{name}.{DOMAIN}", *names])
     return places
 
 
-def _free_prefix() -> str:
-    """A `127.n` on which no estate listens: several estates run beside each other on one machine."""
+def _free_prefix() -> tuple[str, socket.socket]:
+    """A `127.n` that no estate uses, and the claim on it: several estates run, and start, beside each other on one machine."""
     for second in range(20, 240):
         prefix = f"127.{second}"
+        claim = _claim(prefix)
+        if claim is None:
+            continue
         if _free(f"{prefix}.2.10"):
-            return prefix
+            return prefix, claim
+        claim.close()
+        if not _free(NOBODY):
+            raise TroubleError(
+                "port 443 is taken by another program on every loopback address: stop it (`ss -ltnp | grep ':443 '` names it)"
+            )
     raise TroubleError("220 estates seem to run on this machine: stop one with Ctrl-C or `drillbed down`")
 
 
+def _claim(prefix: str) -> socket.socket | None:
+    """A name in the machine's network namespace that ends with this process; None where another estate has it."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0drillbed-{prefix}")
+    except OSError:
+        claim.close()
+        return None
+    return claim
+
+
 def _free(address: str) -> bool:
-    """Whether nothing listens on the management address. A refusal by the system counts as free: the port plan deals with it."""
+    """Whether nothing listens on port 443 there. A refusal by the system counts as free: the port plan deals with it."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((address, 443)) != 0

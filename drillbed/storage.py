@@ -25,11 +25,20 @@ class Backend(Protocol):
     def open_store(self, host: Host, store: Mapping[str, str]) -> Any: ...
 
 
+def require_azurite() -> tuple[str, Path]:
+    """Where Node and Azurite are. Raises `AzuriteError` with what to do when the embedded way lacks one of them."""
+    return find_node(), find_package()
+
+
 @dataclass(slots=True)
 class Storage:
-    """What Azure's storage provider calls, and what the platform itself opens without being told a key."""
+    """What Azure's storage provider calls, and what the platform itself opens without being told a key.
+
+    `process` is the Azurite behind it, None where memory is.
+    """
 
     backend: Backend
+    process: Azurite | None = None
     _keys: dict[str, str] = field(default_factory=dict)
 
     def create_account(self, name: str, key1: str, key2: str) -> None:
@@ -50,6 +59,15 @@ class Storage:
     def queue_endpoint(self, name: str) -> str:
         return self.backend.queue_endpoint(name)
 
+    def check(self) -> None:
+        """Raise `AzuriteError` when Azurite has ended by itself."""
+        if self.process is not None:
+            self.process.check()
+
+    def peak_memory(self) -> int:
+        """The most memory that Azurite has had, bytes; 0 without it."""
+        return self.process.peak_memory() if self.process is not None else 0
+
     def open_store(self, host: outside.Host, store: Mapping[str, str]) -> outside.BlobStore:
         """The store that a `{store}` of the component protocol names, as seen from `host`."""
         assert isinstance(host, Host), "components are given hosts of the estate's network"
@@ -63,21 +81,22 @@ class Storage:
 
 
 @contextmanager
-def azurite(folder: Path, host: Host, clock: Clock, on_death: Callable[[str], None]) -> Iterator[AzuriteStorage]:
+def azurite(folder: Path, host: Host, clock: Clock, on_death: Callable[[str], None]) -> Iterator[Storage]:
     """Azurite as a child process behind `host`:443, with a certificate of the estate. Raises `AzuriteError`."""
     transport = host.network.transport
     assert isinstance(transport, Sockets), "Azurite needs sockets"
     certificate, key = transport.authorities.leaf(
         host.authority, host.name, [*host.network.names_of(host), "localhost", "127.0.0.1"]
     )
+    node, package = require_azurite()
     process = Azurite(
         folder,
         address=host.address,
         certificate=certificate,
         key=key,
         authority=transport.authorities.bundle(),
-        node=find_node(),
-        package=find_package(),
+        node=node,
+        package=package,
         secret=clock.random_bytes(24).hex(),
         on_death=on_death,
     )
@@ -86,7 +105,7 @@ def azurite(folder: Path, host: Host, clock: Clock, on_death: Callable[[str], No
         transport.external(host, process.port, (process.address, process.actual))
         storage = AzuriteStorage(process, clock)
         try:
-            yield storage
+            yield Storage(storage, process)
         finally:
             storage.close()
     finally:

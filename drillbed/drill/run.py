@@ -12,6 +12,7 @@ from drillbed.drill.course import MACHINES, Course, NotHeldError
 from drillbed.estate import Estate, EstatePlan, MachinePlan
 from drillbed.operator import NotInTime, Refused
 from drillbed.report.result import DrillResult, FlowRow, HostPlace, StepResult, verdict
+from drillbed.storage import require_azurite
 from emulators.network import Block
 
 MIB = 1 << 20
@@ -61,6 +62,8 @@ class Options:
 
 def run_drill(options: Options, progress: Any, folder: Path) -> DrillResult:
     """Run a whole drill in `folder` (its working files) and give what was found. Nothing is left running."""
+    if options.way == "embedded":
+        require_azurite()  # before the work on the disk, which takes longer
     given = make_disk(folder / "input", options.disk)
     result = DrillResult(profile=options.profile, seed=options.seed, way=options.way)
     result.facts["Real input"] = f"{given.what}, {given.size // MIB} MiB"

@@ -15,6 +15,7 @@ const path = require("node:path");
 const readline = require("node:readline");
 
 const KEEP_ALIVE_SECONDS = 3600;
+const STOP_PATIENCE = 8000; // milliseconds
 const CLOCK_HEADER = "x-drillbed-clock";
 const QUEUE_HOST = /^[^.]+\.queue\./;
 const NOT_ALLOWED = new Set(["EACCES", "EPERM", "EADDRNOTAVAIL"]);
@@ -172,6 +173,7 @@ async function main() {
     if (stopping) return;
     stopping = true;
     if (servers === undefined) process.exit(0);
+    setTimeout(() => process.exit(1), STOP_PATIENCE).unref(); // whatever holds it: its parent may be gone
     stop(servers).catch((error) => { console.error(error); process.exit(1); });
   };
   process.on("SIGTERM", end);

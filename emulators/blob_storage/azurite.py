@@ -19,6 +19,8 @@ from emulators.network import Host
 
 #: Real seconds: to answer after its start, to take a list of accounts, to write its index at the end.
 START_PATIENCE, ANSWER_PATIENCE, STOP_PATIENCE = 60.0, 20.0, 10.0
+#: Real seconds between the end of a process's connections and its own.
+ENDING_PATIENCE = 0.5
 
 WRAPPER = Path(__file__).with_name("azurite.js")
 
@@ -115,8 +117,19 @@ class Azurite:
 
     def check(self) -> None:
         """Raise `AzuriteError` if it ended without having been asked to."""
+        process, reader = self._process, self._reader
+        if self.failure is None and not self._stopping and process is not None and _has_ended(process) and reader is not None:
+            reader.join(ANSWER_PATIENCE)  # it writes down why
         if self.failure:
             raise AzuriteError(self.failure)
+
+    def peak_memory(self) -> int:
+        """The most memory the process has had so far, bytes; 0 where the system does not tell."""
+        with suppress(OSError, StopIteration):
+            status = Path(f"/proc/{self.pid}/status").read_text()
+            peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+            return int(peak.split()[1]) * 1024
+        return 0
 
     def stop(self) -> None:
         """End the process: in order first, by force if that takes too long. May be called at any time."""
@@ -168,12 +181,23 @@ class Azurite:
         code = process.wait()
         if self._stopping:
             return
-        tail = self._log_tail()
-        message = f"Azurite (process {process.pid}) ended unexpectedly with exit code {code}{': ' + tail if tail else ''}"
-        self.failure = message
+        self.failure = message = self._epitaph(process.pid, code)
         self._said.put({"ended": message})
         if self._on_death is not None:
             self._on_death(message)
+
+    def _epitaph(self, pid: int, code: int) -> str:
+        """How the process ended, and what to do about it."""
+        if code < 0:
+            return (
+                f"Azurite (process {pid}), the storage of this estate, was killed by signal {-code}: run it again; "
+                "if nobody killed it the machine may be out of memory (`dmesg | tail` tells)"
+            )
+        tail = self._log_tail()
+        return (
+            f"Azurite (process {pid}), the storage of this estate, ended by itself with exit code {code}: run it again"
+            f"{'; its last words: ' + tail if tail else ''}"
+        )
 
     def _start_failure(self, said: Mapping[str, Any]) -> str:
         if said.get("code") == "EADDRINUSE":
@@ -188,6 +212,13 @@ class Azurite:
             lines = (self.folder / "azurite.log").read_text(errors="replace").strip().splitlines()
             return " / ".join(lines[-3:])
         return ""
+
+
+def _has_ended(process: "subprocess.Popen[str]") -> bool:
+    """Its connections break a moment before the system tells that it has ended: who asks because of them waits that moment."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(ENDING_PATIENCE)
+    return process.returncode is not None
 
 
 class AzuriteStorage:

@@ -1,0 +1,59 @@
+"""Ctrl-C and its like: one interruption, once, so that closing down is never itself interrupted."""
+
+import os
+import signal
+import sys
+from typing import Any
+
+#: Ctrl-C, `kill`, and the terminal going away. Each ends a command in order.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+#: Whoever asks so often wants out at once, whatever that leaves in the output folder. Azurite ends with its parent in any case.
+ENOUGH = 10
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked to stop."""
+
+
+class Interruption:
+    """Turns the first signal into `Interrupted` and ignores those that come while everything is being closed.
+
+    `number` is the signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._seen = 0
+
+    def watch(self) -> None:
+        """Take over the process's signals, but those that whoever started it wants ignored (`nohup`, a shell's `&`)."""
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._came)
+        sys.unraisablehook = self._lost
+
+    def over(self) -> None:
+        """The command has ended: nothing is left to interrupt."""
+        self._seen = max(self._seen, 1)
+
+    @property
+    def code(self) -> int:
+        """Exit code as shells have it: 130 after Ctrl-C."""
+        return 128 + (self.number or signal.SIGINT)
+
+    def _came(self, number: int, frame: Any) -> None:
+        self._seen += 1
+        if self._seen == 1:
+            self.number = number
+            raise Interrupted
+        if self._seen >= ENOUGH:
+            os._exit(128 + number)
+
+    def _lost(self, lost: Any) -> None:
+        """Python drops what is raised inside a destructor. An interruption must not get lost there."""
+        if isinstance(lost.exc_value, Interrupted) and self.number is not None:
+            self._seen = 0
+            signal.raise_signal(self.number)
+        else:
+            sys.__unraisablehook__(lost)
