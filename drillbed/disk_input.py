@@ -3,6 +3,8 @@
 Everything here makes a *raw* file; the vCenter emulator takes its bytes as the content of a VMDK.
 """
 
+import errno
+import json
 import os
 import shutil
 import subprocess
@@ -10,8 +12,9 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from drillbed.errors import TroubleError, UsageError
+from drillbed.errors import TroubleError, UsageError, remedy
 
 MIB = 1024 * 1024
 
@@ -34,6 +37,23 @@ MAGICS: tuple[tuple[bytes, str], ...] = (
     (b"vhdxfile", "vhdx"),
     (b"<<< Oracle VM VirtualBox Disk Image >>>", "vdi"),
 )
+
+
+#: What people give by mistake: offset, bytes, what it is and what to do.
+NO_DISKS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x1f\x8b", "is compressed with gzip: unpack it first (`gunzip -k`)"),
+    (0, b"\xfd7zXZ\0", "is compressed with xz: unpack it first (`unxz -k`)"),
+    (0, b"\x28\xb5\x2f\xfd", "is compressed with zstd: unpack it first (`unzstd`)"),
+    (0, b"BZh", "is compressed with bzip2: unpack it first (`bunzip2 -k`)"),
+    (0, b"PK\x03\x04", "is a zip archive: unpack it and give the image inside"),
+    (0, b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it and give the image inside"),
+    (257, b"ustar", "is a tar archive (an OVA is one, too): unpack it and give the image inside"),
+    (0, b"%PDF-", "is a PDF document: give a disk image"),
+    (0, b"\x7fELF", "is a program: give a disk image"),
+)
+
+#: Bytes of text files. A disk holds at least one other in its first sectors.
+TEXT = bytes([*range(0x20, 0x7F), *b"\t\n\r\f\x1b", *range(0x80, 0x100)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,51 +88,89 @@ def _from_image(folder: Path, given: Path) -> DiskInput:
     if not given.exists():
         raise UsageError(f"there is no disk image {given}: give the path of a raw, qcow2, VMDK, VHD or VHDX file")
     if not given.is_file():
-        raise UsageError(f"{given} is not a file: give the path of a raw, qcow2, VMDK, VHD or VHDX image")
+        raise UsageError(
+            f"{given} is not a file but {'a folder' if given.is_dir() else 'a device'}: give the path of a raw, qcow2, VMDK, VHD or VHDX image"
+        )
     try:
         with given.open("rb") as opened:
-            head = opened.read(512)
+            head = opened.read(4096)
             opened.seek(max(0, given.stat().st_size - 512))
             tail = opened.read(512)
     except OSError as error:
-        raise UsageError(f"{given} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{given} cannot be read ({error.strerror}): give an image that this user may read") from error
     kind = next((kind for magic, kind in MAGICS if head.startswith(magic)), "vpc" if tail.startswith(b"conectix") else "raw")
     raw = folder / "input.raw"
     if kind == "raw":
+        _refuse_no_disk(given, head)
         _take_raw(given, raw)
     else:
-        _convert(given, kind, raw)
+        _convert(given.resolve(), kind, raw)  # qemu-img takes `name:` at the start of a relative path for a protocol
+    _pad(raw)
     return DiskInput(raw, raw.stat().st_size, f"{given.name} ({kind})")
+
+
+def _refuse_no_disk(given: Path, head: bytes) -> None:
+    found = next((what for offset, magic, what in NO_DISKS if head[offset:].startswith(magic)), None)
+    if found is not None:
+        raise UsageError(f"{given} {found}")
+    if not head:
+        raise UsageError(f"{given} is empty: give a disk image")
+    if given.stat().st_size < MIB and not head.translate(None, TEXT):
+        raise UsageError(f"{given} is not a disk image but a text file: give a raw, qcow2, VMDK, VHD or VHDX image")
+    if given.stat().st_size % 512:
+        raise UsageError(
+            f"{given} is not a disk image: its size, {given.stat().st_size} bytes, is not a whole number of 512-byte sectors"
+        )
+
+
+def _require_image_space(folder: Path, given: Path, size: int, held: int) -> None:
+    """`size` is what the image holds as a disk, `held` how much of it is there. A disk never has to fit, but may grow to that."""
+    require_space(folder, max(size, held * COPIES), f"a drill with {given.name}, a disk of {size // MIB:,} MiB,")
 
 
 def _take_raw(given: Path, raw: Path) -> None:
     status = given.stat()
-    if status.st_size == 0 or status.st_size % 512:
-        raise UsageError(
-            f"{given} is not a disk image: its size, {status.st_size} bytes, is not a whole number of 512-byte sectors"
-        )
-    require_space(raw.parent, min(status.st_size, status.st_blocks * 512) * COPIES, f"a drill with {given.name}")
+    _require_image_space(raw.parent, given, status.st_size, min(status.st_size, status.st_blocks * 512))
     _copy_sparse(given, raw)
-    _pad(raw)
 
 
 def _convert(given: Path, kind: str, raw: Path) -> None:
-    tool = shutil.which("qemu-img")
-    if tool is None:
+    if shutil.which("qemu-img") is None:
         raise UsageError(
             f"{given} is a {kind} image and qemu-img is not installed: run `apt-get install qemu-utils`, or give raw"
         )
-    require_space(raw.parent, given.stat().st_size * COPIES, f"a drill with {given.name}")
-    done = subprocess.run(  # noqa: S603 - a fixed program; the file name is an argument, never a shell word
-        [tool, "convert", "-f", kind, "-O", "raw", "--", str(given), str(raw)], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raw.unlink(missing_ok=True)
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise UsageError(f"{given} looks like a {kind} image but qemu-img cannot read it: {reason}")
-    if raw.stat().st_size == 0:
+    described = json.loads(_qemu_img(given, kind, "info", "--output=json", "-f", kind, "--", str(given)))
+    _refuse_other_files(given, kind, described)
+    size = int(described["virtual-size"])
+    if size == 0:
         raise UsageError(f"{given} is an empty {kind} image: there is nothing to replicate")
-    _pad(raw)
+    _require_image_space(raw.parent, given, size, min(size, int(described.get("actual-size", given.stat().st_size))))
+    _qemu_img(given, kind, "convert", "-f", kind, "-O", "raw", "--", str(given), str(raw))
+
+
+def _qemu_img(given: Path, kind: str, *arguments: str) -> str:
+    """What qemu-img says. Raises `UsageError` when it cannot read the image, `TroubleError` when there is no room."""
+    command = [shutil.which("qemu-img") or "qemu-img", *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    if done.returncode == 0:
+        return done.stdout
+    reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    if os.strerror(errno.ENOSPC) in reason:
+        raise TroubleError(f"there was not enough space to convert {given}: free some, or choose another folder with --out")
+    raise UsageError(f"{given} looks like a {kind} image but qemu-img cannot read it: {reason.removeprefix('qemu-img: ')}")
+
+
+def _refuse_other_files(given: Path, kind: str, described: dict[str, Any]) -> None:
+    """An image may name other files to be read. Only parts of a VMDK beside it are: who made the image may not choose more."""
+    data = described.get("format-specific", {}).get("data", {})
+    named = [described.get("backing-filename"), data.get("data-file")]
+    parts = [extent.get("filename") for extent in data.get("extents", ())] if kind == "vmdk" else []
+    named += [part for part in parts if part and Path(part).resolve().parent != given.parent]
+    other = next((name for name in named if name), None)
+    if other is not None:
+        raise UsageError(
+            f"{given} needs the bytes of another file, {other}: make one image of them (`qemu-img convert -O qcow2 OLD NEW`)"
+        )
 
 
 def _copy_sparse(source: Path, target: Path) -> None:
@@ -167,7 +225,9 @@ def _stage(folder: Path, wanted: int) -> tuple[int, int]:
             target = folder / path.relative_to("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-        except OSError:  # a file that cannot be read or went away is not needed
+        except OSError as error:  # a file that cannot be read or went away is not needed
+            if remedy(error) is not None:
+                raise
             continue
         count, total = count + 1, total + size
         if total > wanted * 0.98:
@@ -193,7 +253,9 @@ def _make_file_system(tool: str, staged: Path, raw: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise TroubleError(f"mke2fs could not make the drill's file system: {done.stderr.strip()}")
+        raise TroubleError(
+            f"mke2fs could not make the drill's file system: {done.stderr.strip()}; give an image of your own with --disk"
+        )
 
 
 def _archive(staged: Path, raw: Path) -> None:

@@ -27,9 +27,9 @@ class Interruption:
         self._seen = 0
 
     def watch(self) -> None:
-        """Take over the process's signals, but those that whoever started it wants ignored (`nohup`, a shell's `&`)."""
+        """Take over the process's signals; `nohup` keeps its meaning. A script's `&` ignores Ctrl-C, yet `kill -INT` shall work."""
         for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._came)
         sys.unraisablehook = self._lost
 

@@ -1,5 +1,6 @@
 """What a user may give as DISK, and what gets one clear line instead."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -78,6 +79,18 @@ def a_text(folder: Path) -> Path:
     return path
 
 
+def a_cut_image(folder: Path) -> Path:
+    path = folder / "cut.img"
+    path.write_bytes(bytes(1000))
+    return path
+
+
+def a_compressed_image(folder: Path) -> Path:
+    path = folder / "disk.img.gz"
+    path.write_bytes(gzip.compress(bytes(MIB)).ljust(4096, b"\0"))
+    return path
+
+
 def an_empty_file(folder: Path) -> Path:
     path = folder / "empty.img"
     path.touch()
@@ -95,8 +108,10 @@ def a_broken_qcow2(folder: Path) -> Path:
     [
         (wrong_path, "there is no disk image"),
         (a_folder, "is not a file"),
-        (a_text, "not a whole number of 512-byte sectors"),
-        (an_empty_file, "not a whole number of 512-byte sectors"),
+        (a_text, "a text file"),
+        (a_cut_image, "not a whole number of 512-byte sectors"),
+        (a_compressed_image, "gunzip"),
+        (an_empty_file, "is empty"),
         (a_broken_qcow2, "qemu-img"),
     ],
 )
@@ -122,3 +137,36 @@ def test_an_image_larger_than_the_free_space_is_refused_before_anything_is_writt
     with pytest.raises(TroubleError, match=r"needs about 10 MiB .* 1 MiB are free"):
         make_disk(tmp_path / "work", given)
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_an_image_larger_than_the_free_space_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    given = tmp_path / "large.img"
+    with given.open("wb") as writing:
+        writing.truncate(shutil.disk_usage(tmp_path).free + (1 << 40) >> 9 << 9)
+    with pytest.raises(TroubleError, match="MiB are free: free some space or choose another folder"):
+        make_disk(tmp_path / "work", given)
+    assert not list((tmp_path / "work").iterdir())
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="needs qemu-img (Debian package qemu-utils)")
+def test_an_image_may_not_have_other_files_read(tmp_path: Path) -> None:
+    secret, overlay = tmp_path / "elsewhere" / "secret.raw", tmp_path / "overlay.qcow2"
+    secret.parent.mkdir()
+    secret.write_bytes(os.urandom(MIB))
+    made = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(secret), "-F", "raw", str(overlay)]
+    subprocess.run(made, check=True)
+    with pytest.raises(UsageError, match="needs the bytes of another file"):
+        make_disk(tmp_path / "work", overlay)
+    flat, stolen = tmp_path / "flat.vmdk", tmp_path / "stolen.vmdk"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "vmdk", "-o", "subformat=monolithicFlat", str(flat), "1M"], check=True)
+    assert make_disk(tmp_path / "work", flat).size == MIB  # the part beside a VMDK is its own
+    stolen.write_bytes(flat.read_bytes().replace(b"flat-flat.vmdk", str(secret).encode()))
+    with pytest.raises(UsageError, match="needs the bytes of another file"):
+        make_disk(tmp_path / "work", stolen)
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="needs qemu-img (Debian package qemu-utils)")
+def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(tmp_path / "a:b.qcow2"), "1M"], check=True)
+    assert make_disk(tmp_path / "work", Path("a:b.qcow2")).size == MIB
