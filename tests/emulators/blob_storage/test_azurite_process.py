@@ -92,8 +92,8 @@ def test_its_death_is_told_once_and_named(alone: Any) -> None:
     os.kill(azurite.pid, signal.SIGKILL)
     assert heard.wait(30)
     assert told == [azurite.failure]
-    assert f"process {azurite.pid}) ended unexpectedly with exit code -9" in told[0]
-    with pytest.raises(AzuriteError, match="ended unexpectedly"):
+    assert f"Azurite (process {azurite.pid}), the storage of this estate, was killed by signal 9: run it again" in told[0]
+    with pytest.raises(AzuriteError, match="killed by signal 9"):
         azurite.set_accounts({"late": KEYS})
     azurite.stop()
 
