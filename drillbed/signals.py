@@ -27,7 +27,7 @@ class Interruption:
         self._seen = 0
 
     def watch(self) -> None:
-        """Take over the process's signals; `nohup` keeps its meaning. A script's `&` ignores Ctrl-C, yet `kill -INT` shall work."""
+        """Take over the process's signals. `nohup` keeps its meaning; `kill -INT` works behind a script's `&`, too."""
         for number in SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._came)

@@ -139,7 +139,7 @@ def test_an_image_larger_than_the_free_space_is_refused_before_anything_is_writt
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_an_image_larger_than_the_free_space_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_holes_count_when_an_image_is_larger_than_the_free_space(tmp_path: Path) -> None:
     given = tmp_path / "large.img"
     with given.open("wb") as writing:
         writing.truncate(shutil.disk_usage(tmp_path).free + (1 << 40) >> 9 << 9)
