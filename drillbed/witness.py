@@ -71,11 +71,14 @@ class _Overlaid:
         return self.below.size
 
     def read(self, offset: int, length: int) -> bytes:
-        data = bytearray(self.below.read(offset, length))
-        for write in self.writes:
+        below = self.below.read(offset, length)
+        over = [write for write in self.writes if write.offset < offset + length and offset < write.offset + len(write.data)]
+        if not over:
+            return below
+        data = bytearray(below)
+        for write in over:
             start, end = max(offset, write.offset), min(offset + length, write.offset + len(write.data))
-            if start < end:
-                data[start - offset : end - offset] = write.data[start - write.offset : end - write.offset]
+            data[start - offset : end - offset] = write.data[start - write.offset : end - write.offset]
         return bytes(data)
 
 

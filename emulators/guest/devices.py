@@ -10,6 +10,8 @@ from emulators.guest import vhd
 SECTOR = vhd.SECTOR
 #: The most that one Put Page request takes.
 MAX_PAGES = 4 << 20
+#: How much is read in one request: fewer requests are quicker, more would only cost memory.
+MAX_READ = 16 << 20
 
 
 class BlockDevice(Protocol):
@@ -73,16 +75,19 @@ class PageBlobDevice:
     def read(self, offset: int, length: int) -> bytes:
         """Any range; what was never written is zero. Long reads ask for the written ranges first and skip the rest."""
         if length <= MAX_PAGES:
-            return self._store.get_blob(self._container, self._name, offset=offset, length=length)
-        found = bytearray(length)
+            return self._get(offset, length)
+        parts, at, end = [], offset, offset + length
         for start, size in self._store.page_ranges(self._container, self._name):
-            low, high = max(start, offset), min(start + size, offset + length)
-            for at in range(low, high, MAX_PAGES):
-                piece = min(MAX_PAGES, high - at)
-                found[at - offset : at - offset + piece] = self._store.get_blob(
-                    self._container, self._name, offset=at, length=piece
-                )
-        return bytes(found)
+            low, high = max(start, at), min(start + size, end)
+            if low < high:
+                parts.append(bytes(low - at))
+                parts += [self._get(place, min(MAX_READ, high - place)) for place in range(low, high, MAX_READ)]
+                at = high
+        parts.append(bytes(end - at))
+        return b"".join(parts)
+
+    def _get(self, offset: int, length: int) -> bytes:
+        return self._store.get_blob(self._container, self._name, offset=offset, length=length)
 
     def write(self, offset: int, data: bytes) -> None:
         """Whole sectors. Pieces of at most 4 MiB; long zeros are cleared rather than written."""
