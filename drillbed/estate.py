@@ -29,7 +29,7 @@ from drillbed.site import MACHINE_ACCOUNT, MASTER_TARGET, VCENTER_ACCOUNT, Site
 from drillbed.storage import Storage, azurite
 from drillbed.vault import Targets, Vault
 from drillbed.vsphere_operator import VSphereOperator
-from drillbed.witness import Readable, Witness
+from drillbed.witness import Readable, Witness, sha256
 from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
 from emulators.azure.site_recovery import Rules as ServiceRules
 from emulators.azure.site_recovery.refusals import reason_of
@@ -47,10 +47,14 @@ VCENTER_NAME = "vcenter"
 
 @dataclass(frozen=True, slots=True)
 class EstatePlan:
-    """What to build. `way` is `virtual` or `embedded`; `hash_at_boot` takes SHA-256 of every disk whenever a machine starts."""
+    """What to build. `way` is `virtual` or `embedded`; `speed` is emulated seconds per real second where time flows.
+
+    `hash_at_boot` takes SHA-256 of every disk whenever a machine starts.
+    """
 
     way: str = "virtual"
     seed: int = 1
+    speed: float = 1.0
     machines: Sequence[MachinePlan] = ()
     hash_at_boot: bool = False
     rules: Rules = field(default_factory=Rules)
@@ -85,6 +89,7 @@ class Estate:
     vsphere: VSphereOperator
     targets: Targets
     events: list[Happening]
+    secret: str  #: of the client id that the operator uses
 
     @classmethod
     @contextmanager
@@ -275,6 +280,10 @@ class Estate:
     def azure_vm_exists(self, machine: str) -> bool:
         return machine in self.azure_virtual_machines()
 
+    def sha256(self, disk: Readable) -> str:
+        """SHA-256 of a whole disk."""
+        return sha256(disk)
+
     def boot_hashes(self, side: str, machine: str) -> dict[int, str]:
         """SHA-256 of every disk as the machine found it when it last started on a side."""
         return self.machines.boots.get((machine, side), {})
@@ -325,7 +334,7 @@ def _export(disk: Readable, path: Path) -> None:
 
 def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     sockets = plan.way == "embedded"
-    clock = Clock(seed=plan.seed, flow=1.0 if sockets else 0.0)
+    clock = Clock(seed=plan.seed, flow=plan.speed if sockets else 0.0)
     places = build(clock, sockets=sockets, folder=folder)
     stack.callback(_close_network, places)
     storage = Storage(MemoryStorage(clock))
@@ -364,7 +373,7 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     stack.callback(clock.stop)  # first of all when it ends: nothing works any more while what it works with is taken away
     clock.start()
     return Estate(
-        plan, folder, clock, places, machines, site, azure, operator, vault, VSphereOperator(host, clock), targets, events
+        plan, folder, clock, places, machines, site, azure, operator, vault, VSphereOperator(host, clock), targets, events, secret
     )
 
 
