@@ -16,7 +16,7 @@ from azure.mgmt.recoveryservicessiterecovery import models as m
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.storage import StorageManagementClient
 
-from drillbed.estate import Estate, EstatePlan
+from drillbed.estate import SUBNETS, Estate, EstatePlan
 from drillbed.machines import MachinePlan
 from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
 from emulators.http.sockets import Sockets
@@ -45,7 +45,7 @@ def client(estate: Estate) -> Iterator[Callable[..., Any]]:
     def url(name: str) -> str:
         where = transport.where(estate.places.host(name), 443)
         assert where is not None
-        return f"https://{where[0]}:{where[1]}"
+        return f"https://{where[0]}" + ("" if where[1] == 443 else f":{where[1]}")
 
     credential = ClientSecretCredential(
         TENANT, CLIENT, estate.secret, authority=url("login"), disable_instance_discovery=True, connection_verify=trust
@@ -70,19 +70,13 @@ def prepare(estate: Estate, client: Callable[..., Any]) -> None:
     accounts = client(StorageManagementClient).storage_accounts
     for name in ("drillreplica", "drillcache"):
         accounts.begin_create(GROUP, name, {"location": REGION, "sku": {"name": "Standard_LRS"}, "kind": "StorageV2"}).result()
-    network = {
-        "location": REGION,
-        "address_space": {"address_prefixes": ["10.1.0.0/16"]},
-        "subnets": [
-            {"name": "default", "address_prefix": "10.1.1.0/24"},
-            {"name": "GatewaySubnet", "address_prefix": "10.1.255.0/27"},
-        ],
-    }
+    subnets = [{"name": name, "properties": {"addressPrefix": prefix}} for name, prefix in SUBNETS]
+    network = {"location": REGION, "properties": {"addressSpace": {"addressPrefixes": ["10.1.0.0/16"]}, "subnets": subnets}}
     client(NetworkManagementClient).virtual_networks.begin_create_or_update(GROUP, "recovery", network).result()
     services = client(RecoveryServicesClient)
     vault = {"location": REGION, "sku": {"name": "Standard"}, "properties": {}}
     services.vaults.begin_create_or_update(GROUP, VAULT, vault).result()
-    request = {"properties": {"auth_type": "AAD", "certificate": b"drillbed"}}
+    request = {"properties": {"authType": "AAD", "certificate": "ZHJpbGxiZWQ="}}
     made = services.vault_certificates.create(GROUP, VAULT, "registration", request)
     key = made.properties.certificate
     estate.azure.start_worker(key if isinstance(key, str) else key.decode())

@@ -1,10 +1,10 @@
 """What a user may give as DISK, and what gets one clear line instead."""
 
 import gzip
-import os
 import shutil
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -19,7 +19,7 @@ def content(path: Path) -> bytes:
 
 def test_a_raw_image_is_taken_as_it_is_and_padded_to_whole_mib(tmp_path: Path) -> None:
     given = tmp_path / "given.img"
-    given.write_bytes(os.urandom(3 * MIB + 512))
+    given.write_bytes(Random(7).randbytes(3 * MIB + 512))
     made = make_disk(tmp_path / "work", given)
     assert made.size == 4 * MIB
     assert content(made.path) == content(given) + bytes(MIB - 512)
@@ -39,7 +39,7 @@ def test_holes_stay_holes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vpc", "vhdx"])
 def test_what_qemu_img_reads_is_converted(tmp_path: Path, kind: str) -> None:
     raw, given = tmp_path / "raw.img", tmp_path / f"given.{kind}"
-    raw.write_bytes(os.urandom(2 * MIB))
+    raw.write_bytes(Random(7).randbytes(2 * MIB))
     options = ["-o", "force_size=on,subformat=fixed"] if kind == "vpc" else []
     subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", kind, *options, str(raw), str(given)], check=True)
     made = make_disk(tmp_path / "work", given)
@@ -99,7 +99,7 @@ def an_empty_file(folder: Path) -> Path:
 
 def a_broken_qcow2(folder: Path) -> Path:
     path = folder / "broken.qcow2"
-    path.write_bytes(b"QFI\xfb" + os.urandom(1020))
+    path.write_bytes(b"QFI\xfb" + Random(7).randbytes(1020))
     return path
 
 
@@ -131,7 +131,7 @@ def test_an_image_larger_than_the_free_space_is_refused_before_anything_is_writt
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = tmp_path / "given.img"
-    given.write_bytes(os.urandom(2 * MIB))
+    given.write_bytes(Random(7).randbytes(2 * MIB))
     usage = shutil.disk_usage(tmp_path)._replace(free=MIB)
     monkeypatch.setattr(disk_input.shutil, "disk_usage", lambda _path: usage)
     with pytest.raises(TroubleError, match=r"needs about 10 MiB .* 1 MiB are free"):
@@ -152,7 +152,7 @@ def test_holes_count_when_an_image_is_larger_than_the_free_space(tmp_path: Path)
 def test_an_image_may_not_have_other_files_read(tmp_path: Path) -> None:
     secret, overlay = tmp_path / "elsewhere" / "secret.raw", tmp_path / "overlay.qcow2"
     secret.parent.mkdir()
-    secret.write_bytes(os.urandom(MIB))
+    secret.write_bytes(Random(7).randbytes(MIB))
     made = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(secret), "-F", "raw", str(overlay)]
     subprocess.run(made, check=True)
     with pytest.raises(UsageError, match="needs the bytes of another file"):
