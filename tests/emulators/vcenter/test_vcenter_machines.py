@@ -211,7 +211,7 @@ def test_paths_that_leave_the_datastore_or_do_not_exist_are_refused(site, si, fi
 
 
 def test_a_full_datastore_says_so(tmp_path):
-    from conftest import Site
+    from vcenter_lab import Site
 
     site = Site(tmp_path, capacity=16 * MIB)
     instance = site.login()

@@ -226,7 +226,7 @@ def test_search_finds_by_uuid_name_address_and_path(site, si):
 
 
 def test_two_runs_with_one_seed_are_the_same(tmp_path):
-    from conftest import Site
+    from vcenter_lab import Site
 
     def run(folder, seed):
         site = Site(folder, seed)
@@ -248,7 +248,7 @@ def test_two_runs_with_one_seed_are_the_same(tmp_path):
 
 
 def test_a_new_machine_has_what_it_was_given(tmp_path):
-    from conftest import Site
+    from vcenter_lab import Site
 
     site = Site(tmp_path)
     source = tmp_path / "image"

@@ -7,9 +7,9 @@ from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
-from conftest import USERS
 from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import SoapAdapter, VmomiSupport, vim, vmodl
+from vcenter_lab import USERS
 
 from emulators.clock import Clock
 from emulators.vcenter import DiskSpec, VCenter

@@ -1,0 +1,89 @@
+"""A vCenter in virtual time, and unmodified pyVmomi talking to it through the estate's network."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyVmomi import SoapStubAdapter, vim
+
+from emulators.clock import Clock
+from emulators.http.inprocess import InProcess
+from emulators.network import ONPREM, Network
+from emulators.vcenter import DiskSpec, VCenter
+
+USERS = {
+    "administrator@vsphere.local": ("Secret1!", "Admin"),
+    "reader": ("Reader1!", "ReadOnly"),
+    "nobody": ("Nobody1!", "NoAccess"),
+}
+MIB = 1024 * 1024
+
+
+def stub_over(
+    host: Any, destination: str = "vcenter", port: int = 443, version: str = "vim.version.version11"
+) -> SoapStubAdapter:
+    """A pyVmomi stub whose connections come from `host`."""
+    stub = SoapStubAdapter(host=destination, port=port, path="/sdk", version=version)
+    stub.scheme = lambda host, port, **_: sender.connection(destination, port)
+    stub.schemeArgs = {}
+    sender = host
+    return stub
+
+
+@dataclass
+class Guests:
+    """A guest that only notes what happens to it, and reports like one with tools."""
+
+    site: "Site"
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    def power_on(self, vm: Any) -> None:
+        self._note("power_on", vm)
+        self.site.vcenter.report_guest(vm, hostname=f"{vm.name}.corp", addresses=["10.0.0.50"])
+
+    def shut_down(self, vm: Any) -> None:
+        self._note("shut_down", vm)
+
+    def power_off(self, vm: Any) -> None:
+        self._note("power_off", vm)
+
+    def disks_changed(self, vm: Any) -> None:
+        self._note("disks_changed", vm)
+
+    def _note(self, what: str, vm: Any) -> None:
+        lock = self.site.vcenter.inventory.lock
+        assert not lock._is_owned(), "hooks run without the vCenter's lock"
+        self.seen.append((what, vm.name))
+
+
+class Site:
+    """One vCenter with machines web (one disk) and db (two disks)."""
+
+    def __init__(self, folder: Any, seed: int = 7, **options: Any):
+        self.clock = Clock(seed=seed)
+        self.network = Network(self.clock, InProcess())
+        self.client = self.network.host("configuration-server", ONPREM)
+        self.vcenter = VCenter(self.clock, folder, users=USERS, **options)
+        self.guests = Guests(self)
+        self.vcenter.hooks = self.guests
+        self.network.host("vcenter", ONPREM).listen(443, self.vcenter.wsgi)
+        self.web = self.vcenter.add_vm("web", guest_id="windows8Server64Guest", disks=[DiskSpec(4 * MIB)])
+        self.db = self.vcenter.add_vm("db", guest_id="ubuntu64Guest", disks=[DiskSpec(4 * MIB), DiskSpec(2 * MIB)])
+
+    def login(self, user: str = "administrator@vsphere.local", password: str | None = None) -> Any:
+        stub = stub_over(self.client)
+        instance = vim.ServiceInstance("ServiceInstance", stub)
+        instance.content.sessionManager.Login(user, USERS[user][0] if password is None else password)
+        return instance
+
+    def wait(self, task: Any, seconds: float = 600) -> Any:
+        """Let time pass until the task ends; its result, or its fault raised."""
+        assert self.clock.wait_until(lambda: task.info.state in ("success", "error"), seconds=seconds)
+        info = task.info
+        if info.state == "error":
+            raise info.error
+        return info.result
+
+    def vm(self, instance: Any, name: str) -> Any:
+        found = instance.content.searchIndex.FindByInventoryPath(f"DC0/vm/{name}")
+        assert found is not None
+        return found
