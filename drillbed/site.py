@@ -174,11 +174,22 @@ class Site:
     # the product's components ----------------------------------------------------------------------------------------
 
     def install_product(self, registration_key: str) -> None:
-        """Configuration server, process server and master target start; the first registers with the vault."""
-        host = self.places.host("configuration-server")
-        machine_id = self.add_master_target()
-        self.configuration_server = ConfigurationServer(
-            host,
+        """Configuration server, process server and master target start; the first registers with the vault.
+
+        Where they are installed already the configuration server starts anew with this key.
+        """
+        again = self.configuration_server
+        if again is not None:
+            again.stop()
+        machine_id = str(self.vcenter.find_vm(MASTER_TARGET).uuid) if again else self.add_master_target()
+        self.configuration_server = self._configuration_server(registration_key, machine_id)
+        self.configuration_server.start()
+        if again is None:
+            self.process_server = self._process_server(self.places.host("process-server"), machine_id)
+
+    def _configuration_server(self, registration_key: str, machine_id: str) -> ConfigurationServer:
+        return ConfigurationServer(
+            self.places.host("configuration-server"),
             WrongClock(self.clock.scope("configuration-server"), lambda: self.clock_error),
             self.folder / "configuration-server",
             service_url=f"https://site-recovery.{DOMAIN}",
@@ -191,8 +202,6 @@ class Site:
             rules=self.rules,
             url=f"https://configuration-server.{DOMAIN}",
         )
-        self.configuration_server.start()
-        self.process_server = self._process_server(self.places.host("process-server"), machine_id)
 
     def add_process_server(self, name: str) -> None:
         """TOP-005: a further process server on a machine of its own."""

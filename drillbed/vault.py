@@ -152,7 +152,7 @@ class Vault:
             "sourceProcessServerId": self.item(machine)["providerSpecificDetails"]["processServerId"],
             "targetProcessServerId": process_server,
             "vmsToMigrate": [self.item_path(machine).rsplit("/", 1)[-1]],
-            "updateType": "ServerLevel",
+            "updateType": "SystemLevel",
         }
         return self.operator.run("POST", f"{self.fabric}/reassociateGateway", {"properties": properties})
 

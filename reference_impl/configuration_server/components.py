@@ -19,10 +19,14 @@ from reference_impl.configuration_server.site import (
     Document,
     Report,
     Site,
+    component_key,
 )
 from reference_impl.wire import Refusal, Request, Route, WireApp
 
 HEARTBEAT_SECONDS = 30
+
+#: Roles that are installed together with a configuration server, on its machine.
+BUILT_IN = (PROCESS_SERVER, MASTER_TARGET)
 
 #: Fields of a heartbeat that are read later, with their types.
 HEARTBEAT_FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
@@ -41,7 +45,7 @@ def application(site: Site) -> WireApp:
     """The WSGI application of port 443. Tokens given out before a kill stay good."""
     for component in site.documents.all("component").values():
         for zone, seat in component["seats"].items():
-            site.tokens[seat["token"]] = (component["id"], zone)
+            site.tokens[seat["token"]] = (component_key(component["role"], component["id"]), zone)
 
     def authorize(request: Request) -> tuple[Document, str]:
         return _caller(site, request.token)
@@ -72,20 +76,28 @@ def _register(site: Site, request: Request) -> Document:
             raise Refusal(400, "Malformed", f"{name} is not of type {type(default).__name__}")
     token = site.clock.random_bytes(32).hex()
     with site.lock:
-        known = next((entry["id"] for entry in site.components(role) if entry["machineId"] == machine_id), "")
-        component = site.documents.get("component", known) or {
-            "id": site.clock.uuid(),
-            "role": role,
-            "machineId": machine_id,
-            "seats": {},
-        }
+        component = _component(site, role, machine_id)
+        key = component_key(role, component["id"])
         site.tokens.pop(component["seats"].get(zone, {}).get("token", ""), None)
         component["seats"][zone] = seat | {"token": _digest(token), "registered": site.clock.now()}
         component["zone"] = zone
-        site.documents.put("component", component["id"], component)
-        site.tokens[_digest(token)] = (component["id"], zone)
-        site.reports[component["id"], zone] = Report(site.clock.now(), {"machines": [], "symptoms": [], "protection": None})
+        site.documents.put("component", key, component)
+        site.tokens[_digest(token)] = (key, zone)
+        site.reports[key, zone] = Report(site.clock.now(), {"machines": [], "symptoms": [], "protection": None})
     return {"id": component["id"], "token": token, "heartbeatSeconds": HEARTBEAT_SECONDS}
+
+
+def _component(site: Site, role: str, machine_id: str) -> Document:
+    """What is known of a component, or a new one. The roles that come with the configuration server have one id (TOP-003)."""
+    fresh: Document = {"id": site.clock.uuid(), "role": role, "machineId": machine_id, "seats": {}}
+    built_in = BUILT_IN if role in BUILT_IN and machine_id == site.machine_id.lower() else (role,)
+    for wanted in (role, *built_in):
+        known = next((entry for entry in site.components(wanted) if entry["machineId"] == machine_id), None)
+        if known is not None and wanted == role:
+            return site.component(role, known["id"]) or fresh
+        if known is not None:
+            return fresh | {"id": known["id"]}
+    return fresh
 
 
 def _digest(token: str) -> str:
@@ -115,7 +127,7 @@ def _heartbeat(site: Site, request: Request) -> Document:
     if not all(isinstance(entry, dict) for entry in body.get("machines", [])):
         raise Refusal(400, "Malformed", "machines has entries that are no objects")
     with site.lock:
-        site.reports[component["id"], zone] = Report(site.clock.now(), body)
+        site.reports[component_key(component["role"], component["id"]), zone] = Report(site.clock.now(), body)
         note_points(site, [str(entry.get("machineId")) for entry in body.get("machines", [])])
         return ANSWERS[component["role"]](site, component, zone)
 
@@ -125,7 +137,7 @@ def _agent_answer(site: Site, agent: Document, zone: str) -> Document:
     protection = site.documents.get("protection", agent["machineId"])
     if protection is None or protection["stage"] == "installing" or SIDE[protection["direction"]] != zone:
         return {"protection": None, "resynchronize": False}
-    server = site.component(PROCESS_SERVER, protection["processServerId"])
+    server = site.component(PROCESS_SERVER, protection.get("movesTo") or protection["processServerId"])
     seat = _seat(server)
     if seat is None or not _others_ready(site, protection, server):
         return {"protection": None, "resynchronize": False}
@@ -151,7 +163,7 @@ def _agent_answer(site: Site, agent: Document, zone: str) -> Document:
 
 def _others_ready(site: Site, protection: Document, server: Document | None) -> bool:
     """The process server gets its settings first, so that it knows the agent's token; a silent one is not waited for."""
-    if protection["stage"] == "stopped":
+    if protection["stage"] == "stopped" or AGENT in protection["delivered"] or protection.get("movesTo"):
         return True
     heard = site.report(server, server["zone"]) if server else None
     quiet = heard is None or site.clock.now() - heard.at > 3 * HEARTBEAT_SECONDS

@@ -3,7 +3,7 @@
 Kinds of documents (`Site.documents`):
 
 * `service` / `registration`: component id, token and intervals from the Site Recovery service.
-* `component` / id: an agent, process server or master target: role, machine id and one *seat* for each zone it spoke from.
+* `component` / role and id: an agent, process server or master target; its machine and a *seat* for each zone it spoke from.
 * `vcenter` / id: address, account, identity and the time of the last discovery.
 * `inventory` / machine id: the machine as last discovered, with its vCenter's id.
 * `protection` / machine id: generation, direction, stage, settings of all who take part, what has been received.
@@ -99,6 +99,11 @@ class Work:
         return group
 
 
+def component_key(role: str, name: str) -> str:
+    """Name of a component's document. The roles of one machine may share an id (TOP-003)."""
+    return f"{role} {name}"
+
+
 @dataclass(slots=True)
 class Site:
     """State of one configuration server. `lock` guards everything below it; it is never held during an outbound call."""
@@ -159,8 +164,7 @@ class Site:
     def component(self, role: str, name: str) -> Document | None:
         """The component of a role by its id."""
         with self.lock:
-            found = self.documents.get("component", name)
-        return found if found is not None and found["role"] == role else None
+            return self.documents.get("component", component_key(role, name))
 
     def agent_of(self, machine_id: str) -> Document | None:
         return next((agent for agent in self.components(AGENT) if agent["machineId"] == machine_id), None)
@@ -169,7 +173,7 @@ class Site:
 
     def report(self, component: Document | None, zone: str) -> Report | None:
         with self.lock:
-            return None if component is None else self.reports.get((component["id"], zone))
+            return None if component is None else self.reports.get((component_key(component["role"], component["id"]), zone))
 
     def silent(self, component: Document | None, zone: str) -> bool:
         """Whether it has not spoken from that zone for longer than the rules allow, since our own start at the earliest."""

@@ -41,6 +41,18 @@ def emptied(site: Site, protection: Document, seconds: float) -> Process:
     return bool(done and (isinstance(wanted, int) or _ended(site, protection, asked)))
 
 
+def drained(site: Site, protection: Document, seconds: float) -> Process:
+    """Rest until the process server has passed on all that it has received by now; returns whether it has."""
+    asked = site.clock.now()
+
+    def passed_on() -> bool:
+        said = server_says(site, protection)
+        done = number(said, "uploadedSequence") >= number(said, "receivedSequence")
+        return _since(_server_report(site, protection), asked) and done
+
+    return (yield from site.until(passed_on, seconds))
+
+
 def _since(heard: Report | None, asked: float) -> bool:
     return heard is not None and heard.at > asked
 

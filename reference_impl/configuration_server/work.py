@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from reference_impl.configuration_server import forward, reverse, vcenters
+from reference_impl.configuration_server import forward, moving, reverse, vcenters
 from reference_impl.configuration_server.service import Service
 from reference_impl.configuration_server.site import Document, Site, Work, WorkRefused
 from reference_impl.outside import Process
@@ -18,6 +18,7 @@ KINDS: dict[str, Doer] = {
     "refresh": vcenters.refresh,
     "protect": forward.protect,
     "resynchronize": forward.resynchronize,
+    "change-process-server": moving.change_process_server,
     "shut-down": forward.shut_down,
     "sync": forward.sync,
     "stop": forward.stop,

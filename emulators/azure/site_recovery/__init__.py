@@ -18,6 +18,7 @@ from emulators.azure.site_recovery.containers import Containers, ProtectableItem
 from emulators.azure.site_recovery.fabrics import Fabrics
 from emulators.azure.site_recovery.job_routes import Jobs
 from emulators.azure.site_recovery.policies import Mappings, Policies
+from emulators.azure.site_recovery.process_servers import ProcessServers
 from emulators.azure.site_recovery.protected_items import ProtectedItems
 from emulators.azure.site_recovery.reasons import REASONS
 from emulators.azure.site_recovery.recovery_plans import RecoveryPlans
@@ -32,6 +33,7 @@ __all__ = ["REASONS", "Observer", "Rules", "SiteRecovery", "reason_of"]
 
 _PROVIDERS: tuple[Callable[[Service], object], ...] = (
     Fabrics,
+    ProcessServers,
     Containers,
     Providers,
     ProtectableItems,

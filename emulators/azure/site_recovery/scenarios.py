@@ -182,6 +182,13 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         cancel=False,
     ),
+    "ProcessServerFailover": Scenario(
+        "Changing Process server",
+        "Server",
+        _ASR,
+        _tasks(("ProcessServerFailoverTask", "ProcessServerFailoverTask", "Changing Process server")),
+        cancel=False,
+    ),
     "RefreshFabricLayout": Scenario(
         "Refresh server details",
         "Server",
