@@ -117,15 +117,14 @@ def _results(out: Path) -> Iterator[None]:
 def run(arguments: Sequence[str], interruption: Interruption) -> int:
     """Carry out a command line; every error becomes one line on standard error. Returns the exit code."""
     wanted = list(arguments) or ["--help"]
-    code = _guarded(lambda: app(wanted, standalone_mode=False))
-    code = _flushed(code)
+    code = _flushed(_guarded(lambda: app(wanted, standalone_mode=False), interruption))
     if interruption.number is not None and code != DONE:
         _say("interrupted: everything that was started has been stopped; there are no results")
         return interruption.code
     return code if arguments else WRONG_USE
 
 
-def _guarded(command: Callable[[], object]) -> int:
+def _guarded(command: Callable[[], object], interruption: Interruption) -> int:
     try:
         code = command()
     except KeyboardInterrupt:
@@ -136,6 +135,8 @@ def _guarded(command: Callable[[], object]) -> int:
             return TROUBLE
         return ended.code if isinstance(ended.code, int) else DONE if ended.code is None else TROUBLE
     except Exception as error:
+        if interruption.number is not None:  # what breaks because of an interruption is no trouble of its own
+            return NOT_RIGHT
         return _explained(error)
     return code if isinstance(code, int) else DONE
 

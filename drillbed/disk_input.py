@@ -88,9 +88,8 @@ def _from_image(folder: Path, given: Path) -> DiskInput:
     if not given.exists():
         raise UsageError(f"there is no disk image {given}: give the path of a raw, qcow2, VMDK, VHD or VHDX file")
     if not given.is_file():
-        raise UsageError(
-            f"{given} is not a file but {'a folder' if given.is_dir() else 'a device'}: give the path of a raw, qcow2, VMDK, VHD or VHDX image"
-        )
+        kind = "a folder" if given.is_dir() else "a device"
+        raise UsageError(f"{given} is not a file but {kind}: give the path of a raw, qcow2, VMDK, VHD or VHDX image")
     try:
         with given.open("rb") as opened:
             head = opened.read(4096)

@@ -11,6 +11,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Whoever asks so often wants out at once, whatever that leaves in the output folder. Azurite ends with its parent in any case.
 ENOUGH = 10
 
+#: Real seconds after which an interruption that got lost comes again.
+AGAIN_SECONDS = 0.01
+
 
 class Interrupted(KeyboardInterrupt):
     """A signal asked to stop."""
@@ -31,6 +34,7 @@ class Interruption:
         for number in SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._came)
+        signal.signal(signal.SIGALRM, self._came)
         sys.unraisablehook = self._lost
 
     def over(self) -> None:
@@ -45,7 +49,7 @@ class Interruption:
     def _came(self, number: int, frame: Any) -> None:
         self._seen += 1
         if self._seen == 1:
-            self.number = number
+            self.number = self.number or number
             raise Interrupted
         if self._seen >= ENOUGH:
             os._exit(128 + number)
@@ -54,6 +58,6 @@ class Interruption:
         """Python drops what is raised inside a destructor. An interruption must not get lost there."""
         if isinstance(lost.exc_value, Interrupted) and self.number is not None:
             self._seen = 0
-            signal.raise_signal(self.number)
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
         else:
             sys.__unraisablehook__(lost)

@@ -99,6 +99,7 @@ def _one(course: Course, name: str, act: Callable[[Course], str]) -> bool:
     try:
         step.detail, step.ok = act(course), True
     except (NotHeldError, Refused, NotInTime, LookupError, OSError) as failure:
+        course.estate.check(failure)
         step.detail = (str(failure) or type(failure).__name__) + _refusals(course, emulated)
     step.real_s, step.emulated_s = clock.real() - real, clock.now() - emulated
     step.bytes = _moved(network.flows()) - moved

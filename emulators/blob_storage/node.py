@@ -37,7 +37,7 @@ def find_package(folder: Path | None = None) -> Path:
     """The folder whose `node_modules` holds Azurite: `folder`, or `deploy/azurite` of this source tree."""
     place = folder or Path(__file__).resolve().parents[2] / DEFAULT_PACKAGE
     if not (place / "node_modules" / "azurite" / "package.json").exists():
-        raise AzuriteError(f"Azurite is not installed in {place}: run `make azurite`, or `npm ci` in that folder")
+        raise AzuriteError(f"Azurite is not installed in {place}: run `make setup`, or `npm ci` in that folder")
     return place
 
 

@@ -8,12 +8,14 @@ documented one in any case.
 """
 
 import asyncio
+import concurrent.futures
 import errno
 import http.client
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,11 +192,11 @@ class SocketListener:
     def close(self) -> None:
         """Stop listening. Connections end at once, as they do when a process dies."""
         self.end()
-        try:
-            self._done.result(timeout=10)
-        finally:
-            self._socket.close()
-            self._bridge.executor.shutdown(wait=False)
+        if self._done is not None:  # it is None when starting was interrupted
+            with suppress(TimeoutError, concurrent.futures.CancelledError):  # the others must be closed in any case
+                self._done.result(timeout=10)
+        self._socket.close()
+        self._bridge.executor.shutdown(wait=False)
 
     def end(self) -> None:
         """Begin to close, without waiting for it."""
