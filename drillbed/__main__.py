@@ -14,7 +14,7 @@ def main() -> None:
 
         code = run(sys.argv[1:], interruption)
     except KeyboardInterrupt:  # while Python was still loading the rest
-        sys.stderr.write("drillbed: interrupted before anything was started\n")
+        sys.stderr.write("drillbed: interrupted\n")
         code = interruption.code
     interruption.over()
     sys.exit(code)

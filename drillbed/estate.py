@@ -11,7 +11,7 @@ This is the composition root: the only place that knows emulators, product and h
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -158,6 +158,17 @@ class Estate:
         """Tell the configuration server of the vCenter; its machines become protectable items. Gives the job."""
         return self.vault.add_vcenter(VCENTER_NAME, f"vcenter.{DOMAIN}", VCENTER_ACCOUNT, self.process_server_id())
 
+    def protect(self, machine: str, *, group: str = "") -> None:
+        """Start to protect a discovered machine with the forward policy; with `group` in that replication group."""
+        self.vault.enable(
+            machine,
+            self.vault.policies["forward"],
+            self.targets,
+            process_server=self.process_server_id(),
+            run_as=self.run_as(machine),
+            group=group,
+        )
+
     def connect_vpn(self) -> None:
         """A gateway, the site's counterpart and a connection between them (NET-009)."""
         network = f"{GROUP}/providers/Microsoft.Network"
@@ -280,9 +291,9 @@ class Estate:
     def azure_vm_exists(self, machine: str) -> bool:
         return machine in self.azure_virtual_machines()
 
-    def sha256(self, disk: Readable) -> str:
-        """SHA-256 of a whole disk."""
-        return sha256(disk)
+    def hashes(self, disks: Mapping[int, Readable]) -> dict[int, str]:
+        """SHA-256 of whole disks, by unit."""
+        return {unit: sha256(disk) for unit, disk in sorted(disks.items())}
 
     def boot_hashes(self, side: str, machine: str) -> dict[int, str]:
         """SHA-256 of every disk as the machine found it when it last started on a side."""

@@ -38,8 +38,10 @@ class Interruption:
         sys.unraisablehook = self._lost
 
     def over(self) -> None:
-        """The command has ended: nothing is left to interrupt."""
+        """The command has ended: nothing is left to interrupt, and Python's own end must not be."""
         self._seen = max(self._seen, 1)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     @property
     def code(self) -> int:

@@ -11,6 +11,24 @@ from drillbed.operator import Operator, Refused
 FORWARD, REVERSE = "PrimaryToRecovery", "RecoveryToPrimary"
 
 
+#: Crash-consistent points every 5 minutes, application-consistent ones hourly, kept for a day; both ways (POL-001).
+FORWARD_POLICY = {
+    "instanceType": "InMageAzureV2",
+    "recoveryPointThresholdInMinutes": 15,
+    "recoveryPointHistory": 1440,
+    "appConsistentFrequencyInMinutes": 60,
+    "crashConsistentFrequencyInMinutes": 5,
+    "multiVmSyncStatus": "Enable",
+}
+FAILBACK_POLICY = {
+    "instanceType": "InMage",
+    "recoveryPointThresholdInMinutes": 15,
+    "recoveryPointHistory": 1440,
+    "appConsistentFrequencyInMinutes": 60,
+    "multiVmSyncStatus": "Enable",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Targets:
     """Where machines go in Azure; all are ARM ids, `subnet` a name."""
@@ -44,6 +62,7 @@ class Vault:
     fabric: str = ""
     container: str = ""
     items: dict[str, str] = field(default_factory=dict)
+    policies: dict[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -97,6 +116,13 @@ class Vault:
         properties = {"targetProtectionContainerId": target, "policyId": policy, "providerSpecificInput": {}}
         path = f"{self.container}/replicationProtectionContainerMappings/{name}"
         return self.operator.run("PUT", path, {"properties": properties})
+
+    def make_policies(self) -> None:
+        """A policy for each direction, mapped to the site's container; their ids are `policies["forward"]` and `["failback"]`."""
+        self.policies["forward"] = self.create_policy("five-minutes", FORWARD_POLICY)
+        self.policies["failback"] = self.create_policy("five-minutes-failback", FAILBACK_POLICY)
+        self.map_policy("to-azure", self.policies["forward"])
+        self.map_policy("to-site", self.policies["failback"], self.container)
 
     # protected items -------------------------------------------------------------------------------------------------
 

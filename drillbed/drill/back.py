@@ -125,7 +125,7 @@ def fail_back(course: Course) -> str:
     for machine in MACHINES:
         course.hold(not estate.azure_running(machine), f"{machine} runs in Azure and on premises at once")
         course.hold(estate.onprem_running(machine), f"{machine} does not run on premises after the failback")
-        last = course.hashes(estate.azure_disks(machine))
+        last = estate.hashes(estate.azure_disks(machine))
         course.compare(machine, "azure, shut down", last, last)
         course.compare(machine, "onprem again, at its start", estate.boot_hashes("onprem", machine), last)
         records.append(course.unbroken(machine, estate.azure_disks(machine)[1]))
@@ -150,7 +150,7 @@ def protect_again(course: Course) -> str:
     estate.clock.wait(300)
     course.hold(estate.bytes_on("process-server", 9443) == idle, "replication to Azure began again by itself")
     details = to_azure(
-        course.policies["forward"], estate.targets, process_server=estate.process_server_id(), run_as=estate.run_as(MACHINES[0])
+        vault.policies["forward"], estate.targets, process_server=estate.process_server_id(), run_as=estate.run_as(MACHINES[0])
     )
     vault.reprotect_plan(PLAN, details)
     for machine in MACHINES:

@@ -9,7 +9,6 @@ from drillbed.estate import Estate
 from drillbed.operator import NotInTime, Refused
 from drillbed.report.result import DiskCheck, DrillResult, Mark, Point, RpoSample
 from drillbed.vault import Vault, WayBack
-from drillbed.witness import sha256
 from emulators.clock import iso
 
 #: The machines of the drill, and those that share recovery points.
@@ -35,7 +34,6 @@ class Course:
     estate: Estate
     result: DrillResult
     progress: Any
-    policies: dict[str, str] = field(default_factory=dict)
     #: Hashes of the sources at the last change of side, machine -> unit -> SHA-256.
     left_behind: dict[str, dict[int, str]] = field(default_factory=dict)
 
@@ -71,9 +69,6 @@ class Course:
         self.result.marks.append(Mark(self.estate.clock.now(), kind, text, machine))
 
     # disks -----------------------------------------------------------------------------------------------------------
-
-    def hashes(self, disks: dict[int, Any]) -> dict[int, str]:
-        return {unit: sha256(disk) for unit, disk in sorted(disks.items())}
 
     def compare(self, machine: str, side: str, found: dict[int, str], expected: dict[int, str]) -> None:
         """Note the comparison of all disks of a machine; the drill ends where one differs or is missing."""
@@ -130,5 +125,5 @@ class Course:
             process_server=(azure or site["processServers"])[0]["id"],
             retention_volume=target["retentionVolumes"][0]["volumeName"],
             datastore=target["dataStores"][0]["symbolicName"],
-            policy=self.policies["failback"],
+            policy=self.vault.policies["failback"],
         )

@@ -9,22 +9,6 @@ COPY_LIMIT = 3600.0
 #: How long deltas are watched: room for three crash-consistent points.
 DELTA_SECONDS = 17 * 60.0
 
-FORWARD_POLICY = {
-    "instanceType": "InMageAzureV2",
-    "recoveryPointThresholdInMinutes": 15,
-    "recoveryPointHistory": 1440,
-    "appConsistentFrequencyInMinutes": 60,
-    "crashConsistentFrequencyInMinutes": 5,
-    "multiVmSyncStatus": "Enable",
-}
-FAILBACK_POLICY = {
-    "instanceType": "InMage",
-    "recoveryPointThresholdInMinutes": 15,
-    "recoveryPointHistory": 1440,
-    "appConsistentFrequencyInMinutes": 60,
-    "multiVmSyncStatus": "Enable",
-}
-
 
 def register(course: Course) -> str:
     """TOP-002, TOP-003, TOP-008: the vault, then the configuration server with a key, outbound on 443."""
@@ -55,28 +39,17 @@ def discover(course: Course) -> str:
 
 def make_policies(course: Course) -> str:
     """TOP-008, POL-001: policies and mappings, forward and back."""
-    vault = course.vault
-    course.policies["forward"] = vault.create_policy("five-minutes", FORWARD_POLICY)
-    course.policies["failback"] = vault.create_policy("five-minutes-failback", FAILBACK_POLICY)
-    vault.map_policy("to-azure", course.policies["forward"])
-    vault.map_policy("to-site", course.policies["failback"], vault.container)
+    course.vault.make_policies()
     return "crash-consistent points every 5 minutes, kept for 24 hours"
 
 
 def protect(course: Course) -> str:
     """REP-003, REP-004: agents pushed, first copy of every disk while the workload writes, first point, Protected."""
-    estate, vault = course.estate, course.vault
+    estate = course.estate
     before = {machine: estate.records_written(machine) for machine in MACHINES}
     for machine in MACHINES:
         with course.explained(machine):
-            vault.enable(
-                machine,
-                course.policies["forward"],
-                estate.targets,
-                process_server=estate.process_server_id(),
-                run_as=estate.run_as(machine),
-                group=GROUP_NAME if machine in GROUP else "",
-            )
+            estate.protect(machine, group=GROUP_NAME if machine in GROUP else "")
         course.hold(
             course.vault.item(machine)["protectionState"] != "Protected", f"{machine} is Protected before its first copy ended"
         )
@@ -192,7 +165,7 @@ def compare_in_azure(course: Course) -> str:
     records = []
     for machine in MACHINES:
         course.hold(not estate.onprem_running(machine), f"{machine} still runs on premises")
-        source = course.hashes(estate.onprem_disks(machine))
+        source = estate.hashes(estate.onprem_disks(machine))
         course.left_behind[machine] = source
         course.compare(machine, "onprem, shut down", source, source)
         course.compare(machine, "azure, at its start", estate.boot_hashes("azure", machine), source)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from drillbed import vault as arm
-from drillbed.drill.forward import FAILBACK_POLICY, FORWARD_POLICY
 from drillbed.estate import VCENTER_NAME
 from drillbed.operator import NotInTime, Refused
 from drillbed.product import observing
@@ -21,12 +20,12 @@ NOBODY = "none"
 
 
 class ReferenceSession(h.PartialSession):
-    """The reference in one estate. `_forward` and `_back` are the ids of its two policies once they are made."""
+    """The reference in one estate."""
 
     def __init__(self, world: EstateWorld):
         self.world, self.estate = world, world.estate
         self.vault, self.operator = self.estate.vault, self.estate.operator
-        self._key = self._forward = self._back = ""
+        self._key = ""
         self._runs: dict[str, dict[str, Any]] = {}
 
     def _asked(self, act: Callable[[], Any]) -> h.Answer:
@@ -60,11 +59,8 @@ class ReferenceSession(h.PartialSession):
         self._refresh()
 
     def _make_policies(self) -> None:
-        if not self._forward:
-            self._forward = self.vault.create_policy("forward", FORWARD_POLICY)
-            self._back = self.vault.create_policy("failback", FAILBACK_POLICY)
-            self.vault.map_policy("to-azure", self._forward)
-            self.vault.map_policy("to-site", self._back, self.vault.container)
+        if not self.vault.policies:
+            self.vault.make_policies()
 
     def _refresh(self) -> dict[str, Any]:
         provider = self.operator.list(f"{self.vault.fabric}/replicationRecoveryServicesProviders")[0]["id"]
@@ -108,7 +104,7 @@ class ReferenceSession(h.PartialSession):
             again = self.vault.exists(vm)
             return self.vault.enable(
                 vm,
-                self._forward,
+                self.vault.policies["forward"],
                 self.estate.targets,
                 process_server=self.estate.process_server_id(),
                 run_as=self.estate.run_as(vm),
@@ -177,7 +173,9 @@ class ReferenceSession(h.PartialSession):
     def _reprotect(self, vm: str) -> dict[str, Any]:
         if observing.state_of(self.vault.item(vm)) == "failback-committed":
             server = self.estate.process_server_id()
-            details = arm.to_azure(self._forward, self.estate.targets, process_server=server, run_as=self.estate.run_as(vm))
+            details = arm.to_azure(
+                self.vault.policies["forward"], self.estate.targets, process_server=server, run_as=self.estate.run_as(vm)
+            )
             return self.vault.reprotect(vm, details)
         return self.vault.reprotect(vm, arm.to_site(self._way_back()))
 
@@ -190,7 +188,7 @@ class ReferenceSession(h.PartialSession):
         servers = {server["friendlyName"]: server["id"] for server in shown["processServers"]}
         server = servers.get(PROCESS_SERVER_IN_AZURE) or shown["processServers"][0]["id"]
         target = shown["masterTargetServers"][0]["id"]
-        return arm.WayBack(target, server, "R:", "LocalDS_0", self._back)
+        return arm.WayBack(target, server, "R:", "LocalDS_0", self.vault.policies["failback"])
 
     # recovery plans --------------------------------------------------------------------------------------------------
 

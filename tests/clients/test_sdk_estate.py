@@ -166,7 +166,7 @@ def test_sdks_take_a_machine_to_azure_and_home(estate: Estate, client: Callable[
         provider_specific_details=m.InMageAzureV2UnplannedFailoverInput(),
     )
     items.begin_unplanned_failover(*where, "web", m.UnplannedFailoverInput(properties=over)).result()
-    source = {unit: estate.sha256(disk) for unit, disk in estate.onprem_disks("web").items()}
+    source = estate.hashes(estate.onprem_disks("web"))
     assert estate.boot_hashes("azure", "web") == source
     machine = client(ComputeManagementClient).virtual_machines.instance_view(GROUP, "web")
     assert "PowerState/running" in [status.code for status in machine.statuses]
@@ -192,7 +192,7 @@ def test_sdks_take_a_machine_to_azure_and_home(estate: Estate, client: Callable[
         provider_specific_details=m.InMageUnplannedFailoverInput(recovery_point_type="LatestTime"),
     )
     items.begin_unplanned_failover(*where, "web", m.UnplannedFailoverInput(properties=over)).result()
-    last = {unit: estate.sha256(disk) for unit, disk in estate.azure_disks("web").items()}
+    last = estate.hashes(estate.azure_disks("web"))
     assert estate.boot_hashes("onprem", "web") == last
     items.begin_failover_commit(*where, "web").result()
     assert list(client(ComputeManagementClient).virtual_machines.list(GROUP)) == []

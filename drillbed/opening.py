@@ -1,0 +1,33 @@
+"""Three lines from nothing to a working estate: for scripts, notebooks and tests."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from drillbed.estate import Estate, EstatePlan
+from drillbed.machines import MachinePlan
+
+MIB = 1 << 20
+
+
+@contextmanager
+def open_estate(*machines: str, way: str = "virtual", seed: int = 1, disk_mib: int = 8) -> Iterator[Estate]:
+    """An estate whose site is registered, discovered and ready to protect `machines`; everything is gone when the context ends.
+
+    Each machine has a system disk of `disk_mib` and a data disk of 4 MiB that a workload writes to. `seed` replays a virtual
+    estate exactly.
+
+        with open_estate("web") as estate:
+            estate.protect("web")
+            estate.vault.until_state("web", "Protected")
+    """
+    plans = [MachinePlan(name, "WINDOWS", [disk_mib * MIB, 4 * MIB]) for name in machines]
+    with tempfile.TemporaryDirectory(prefix="drillbed-") as folder:
+        plan = EstatePlan(way=way, seed=seed, machines=plans, hash_at_boot=True)
+        with Estate.open(plan, Path(folder)) as estate:
+            estate.prepare_azure()
+            estate.register_site()
+            estate.add_vcenter()
+            estate.vault.make_policies()
+            yield estate
