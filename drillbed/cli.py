@@ -117,9 +117,8 @@ def _results(out: Path) -> Iterator[None]:
 def run(arguments: Sequence[str], interruption: Interruption) -> int:
     """Carry out a command line; every error becomes one line on standard error. Returns the exit code."""
     wanted = list(arguments) or ["--help"]
-    code = _guarded(lambda: app(wanted, standalone_mode=False), interruption)
+    code = _flushed(_guarded(lambda: app(wanted, standalone_mode=False), interruption))
     interruption.over()
-    code = _flushed(code)
     if interruption.number is not None and code != DONE:
         _say("interrupted: everything that was started has been stopped; there are no results")
         return interruption.code

@@ -28,20 +28,25 @@ class Interruption:
     def __init__(self) -> None:
         self.number: int | None = None
         self._seen = 0
+        self._watched: set[int] = set()
 
     def watch(self) -> None:
         """Take over the process's signals. `nohup` keeps its meaning; `kill -INT` works behind a script's `&`, too."""
         for number in SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._came)
-        signal.signal(signal.SIGALRM, self._came)
+                self._take(number, self._came)
+        self._take(signal.SIGALRM, self._came)
         sys.unraisablehook = self._lost
 
     def over(self) -> None:
         """The command has ended: nothing is left to interrupt, and Python's own end must not be."""
         self._seen = max(self._seen, 1)
-        for number in SIGNALS:
+        for number in self._watched:
             signal.signal(number, signal.SIG_IGN)
+
+    def _take(self, number: int, handler: Any) -> None:
+        signal.signal(number, handler)
+        self._watched.add(number)
 
     @property
     def code(self) -> int:

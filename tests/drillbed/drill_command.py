@@ -5,10 +5,11 @@ import select
 import signal
 import subprocess
 import sys
-import uuid
+from itertools import count
 from pathlib import Path
 
 TAG = "DRILLBED_TEST_TAG"
+NUMBERS = count()
 #: Real seconds after which a command that hangs fails its test.
 PATIENCE = 120
 
@@ -39,7 +40,7 @@ class Command:
     """One run of `python -m drillbed`. `before` is Python that the process executes first, to prepare its trouble."""
 
     def __init__(self, *arguments: object, before: str = "", environment: dict[str, str] | None = None):
-        self.tag = uuid.uuid4().hex
+        self.tag = f"{os.getpid()}-{next(NUMBERS)}"
         start = f"{TOOL}\n{before}\nfrom drillbed.__main__ import main\nmain()" if before else ""
         self.process = subprocess.Popen(
             [sys.executable, *(["-c", start] if start else ["-m", "drillbed"]), *map(str, arguments)],
