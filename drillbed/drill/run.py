@@ -125,5 +125,7 @@ def _conclude(course: Course) -> None:
     result.events = [(entry.when, entry.kind, entry.subject, entry.particulars) for entry in course.estate.events]
     result.hosts = [HostPlace(host.name, host.zone, host.address) for host in network.hosts()]
     result.facts["Peak memory"] = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB"
+    if stored := course.estate.azure.storage.peak_memory():
+        result.facts["Peak memory"] += f", and Azurite {stored // MIB} MiB"
     result.facts["Machines"] = ", ".join(MACHINES)
     result.ok = verdict(result) and len(result.steps) == len(STEPS)
