@@ -135,19 +135,23 @@ class Operator:
             raise _job_refused(job)
         return job
 
-    def until(self, what: str, condition: Callable[[], Any], *, seconds: float, every: float = 5.0) -> Any:
-        """Let time pass until `condition()` gives something true, and give that. Raises `NotInTime`."""
-        deadline = self.clock.now() + seconds
+    def until(self, what: str, condition: Callable[[], Any], *, seconds: float, every: float | None = 5.0) -> Any:
+        """Let time pass until `condition()` gives something true, and give that. Raises `NotInTime`.
+
+        `every` is the rest between two looks; None looks often at first and then less.
+        """
+        began = self.clock.now()
+        deadline = began + seconds
         while True:
             found = condition()
             if found:
                 return found
             if self.clock.now() >= deadline:
                 raise NotInTime(f"{what} did not happen within {seconds / 60:.0f} emulated minutes")
-            self.clock.wait(every)
+            self.clock.wait(_pace(self.clock.now() - began) if every is None else every)
 
     def _until(self, what: str, condition: Callable[[], dict[str, Any] | None], seconds: float) -> dict[str, Any]:
-        found: dict[str, Any] = self.until(urlsplit(what).path, condition, seconds=seconds, every=2.0)
+        found: dict[str, Any] = self.until(urlsplit(what).path, condition, seconds=seconds, every=None)
         return found
 
     def _job(self, path: str) -> dict[str, Any] | None:
@@ -179,6 +183,11 @@ class Operator:
             answer = response.json()
             self._token, self._expires = answer["access_token"], self.clock.now() + int(answer["expires_in"])
         return self._token
+
+
+def _pace(waited: float) -> float:
+    """Seconds until the next look at something that was asked for `waited` seconds ago: most end soon, some take long."""
+    return next((rest for end, rest in ((10.0, 2.0), (60.0, 5.0)) if waited < end), 15.0)
 
 
 def job_path(response: httpx.Response) -> str | None:

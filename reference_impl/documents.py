@@ -4,7 +4,6 @@ Everything is also in memory: reading costs no disk. A write is in the file when
 process loses nothing). Callers hold their component's lock.
 """
 
-import copy
 import json
 import sqlite3
 from pathlib import Path
@@ -32,7 +31,9 @@ class Documents:
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """A copy of the document, or None."""
-        return copy.deepcopy(self._kinds.get(kind, {}).get(name))
+        found = self._kinds.get(kind, {}).get(name)
+        copied: dict[str, Any] | None = _copied(found)
+        return copied
 
     def all(self, kind: str) -> dict[str, dict[str, Any]]:
         """Every document of a kind by id, oldest first: to look at, not to change (a copy of thousands would cost too much)."""
@@ -59,3 +60,12 @@ class Documents:
 
     def close(self) -> None:
         self._database.close()
+
+
+def _copied(value: Any) -> Any:
+    """A copy of what came from JSON: a third of the time that `copy.deepcopy` takes, which knows more kinds."""
+    if isinstance(value, dict):
+        return {key: _copied(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_copied(one) for one in value]
+    return value
