@@ -101,6 +101,9 @@ def _one(course: Course, name: str, act: Callable[[Course], str]) -> bool:
     except (NotHeldError, Refused, NotInTime, LookupError, OSError) as failure:
         course.estate.check(failure)
         step.detail = (str(failure) or type(failure).__name__) + _refusals(course, emulated)
+    except Exception as failure:  # a bug, unless the machine is to blame
+        course.estate.check(failure)
+        raise
     step.real_s, step.emulated_s = clock.real() - real, clock.now() - emulated
     step.bytes = _moved(network.flows()) - moved
     course.progress.done(step.ok, step.detail)
