@@ -77,6 +77,46 @@ def conform(context: typer.Context) -> None:
     raise typer.Exit(run(context.args))
 
 
+@app.command(name="list")
+def list_requirements(
+    claim: Annotated[str | None, typer.Option(help="Only these claims, with commas between")] = None,
+    profile: Annotated[str | None, typer.Option(help="Only those for classic, modernized or secondary-site")] = None,
+) -> None:
+    """Print the requirements that a product can be asked."""
+    from harness.listing import list_text
+
+    sys.stdout.write(list_text(claim=_terms("claims", claim), profile=_terms("profiles", profile)))
+
+
+@app.command()
+def words() -> None:
+    """Print the vocabulary of the specifications: words with their arguments, states, reasons."""
+    from harness.listing import words_text
+
+    sys.stdout.write(words_text())
+
+
+@app.command()
+def trace(requirement: Annotated[str, typer.Argument(help="Id of a requirement or of a row, such as RPR-007")]) -> None:
+    """Print a requirement from its sources to its cases, or why a row is not asked."""
+    from harness.listing import trace_text
+
+    text = trace_text(requirement.upper())
+    if text is None:
+        raise UsageError(f"nothing is known of {requirement!r}: drillbed list shows all requirements")
+    sys.stdout.write(text)
+
+
+def _terms(of: str, given: str | None) -> str | None:
+    """What was given, when every part of it is one of the harness's terms. Raises `UsageError`."""
+    from harness.terms import terms
+
+    for name in (given or "").split(",") if given is not None else []:
+        if name not in terms()[of]:
+            raise UsageError(f"{name!r} is not one of the {of}: {', '.join(terms()[of])}")
+    return given
+
+
 def parse_block(text: str) -> "Block":
     """`PORT` or `FROM:TO:PORT` (either name may be empty) as a traffic rule. Raises `UsageError`."""
     from emulators.network import Block
