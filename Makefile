@@ -26,7 +26,7 @@ drill: setup ## Run the whole drill; results go to out/drill
 test: setup ## Run all tests through tox; ARGS='tests/emulators -k lease' runs some
 	@$(BIN)/tox run -q -e py -- $(ARGS)
 
-conformance: setup ## Judge the reference implementation by specs/; results go to out/conform
+conformance: setup ## Judge the reference implementation by specs/; results go to build/conformance/reference
 	@$(BIN)/drillbed conform $(ARGS)
 
 lint: ## Check style, formatting and types

@@ -18,9 +18,22 @@ from harness.reports import write_reports
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 DEFAULT_PRODUCT = "reference"
 
+#: Options that are the plugin's, with their meanings.
+OPTIONS = {
+    "claim": "claims to judge, with commas between (default: what the product claims)",
+    "profile": "classic, modernized or secondary-site (default: the product's first)",
+    "era": "year whose documents rule (default: the product's first)",
+    "seed": "seed of everything random (default: 1)",
+    "world": "what surrounds the product, instead of the world it names",
+    "way": "virtual (one process, emulated time) or embedded (TLS sockets)",
+}
+
 
 def run(options: Sequence[str]) -> int:
     """Judges a product. Exit codes: 0 all claims conformant, 1 not, 2 usage, 3 harness or driver broke, 5 nothing was asked."""
+    if {"-h", "--help"} & set(options):
+        sys.stdout.write(_parser().format_help())
+        return 0
     try:
         asked, rest = _parser().parse_known_args(list(options))
     except argparse.ArgumentError as problem:
@@ -48,14 +61,22 @@ def _folder_name(product: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="drillbed conform", exit_on_error=False, add_help=False)
-    parser.add_argument("product", nargs="?", default=DEFAULT_PRODUCT)
-    parser.add_argument("-n", dest="workers")
-    parser.add_argument("--out")
-    parser.add_argument("--specs", default=str(SPECS))
-    parser.add_argument("--select", "-k", dest="keyword")
-    for name in ("claim", "profile", "era", "seed", "world", "way"):
-        parser.add_argument(f"--{name}")
+    parser = argparse.ArgumentParser(
+        prog="drillbed conform",
+        description="Ask a product what the documents promise, and judge it.",
+        epilog="Any other option is pytest's, such as -x or -m must. Exit codes: 0 every claim is conformant, 1 one is not, "
+        "2 wrong use, 3 harness, driver or world broke, 5 nothing was asked.",
+        exit_on_error=False,
+        add_help=False,
+    )
+    product = "an entry point's name or python:module:Name (default: %(default)s)"
+    parser.add_argument("product", nargs="?", default=DEFAULT_PRODUCT, help=product)
+    parser.add_argument("-n", dest="workers", metavar="N", help="processes (needs pytest-xdist)")
+    parser.add_argument("--out", metavar="DIR", help="folder for the record and the reports (default: build/conformance/PRODUCT)")
+    parser.add_argument("--specs", default=str(SPECS), metavar="DIR", help="specifications (default: those of drillbed)")
+    parser.add_argument("--select", "-k", dest="keyword", metavar="TEXT", help="only cases whose id has this text")
+    for name, meaning in OPTIONS.items():
+        parser.add_argument(f"--{name}", help=meaning)
     return parser
 
 
@@ -68,7 +89,7 @@ def pytest_arguments(asked: argparse.Namespace, out: Path, rest: Sequence[str]) 
     # This program has imported the plugin's package before pytest finds it: nothing to warn of.
     arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning", "--strict-markers", "-q"]
     arguments += [f"--product={asked.product}", f"--conformance={out}", f"--junitxml={out / 'junit.xml'}"]
-    for name in ("claim", "profile", "era", "seed", "world", "way"):
+    for name in OPTIONS:
         if getattr(asked, name) is not None:
             arguments.append(f"--{name}={getattr(asked, name)}")
     if asked.keyword is not None:
