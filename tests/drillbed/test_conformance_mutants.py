@@ -57,6 +57,9 @@ MUTANTS = (
         {"remove_points_at_commit": False},
         {"commit_keeps": lambda points: points},
     ),
+    Mutant("failover needs the site", ["FO-004::site-is-gone[false]"], service={"failover_without_site": False}),
+    Mutant("a shutdown has to succeed", ["FO-012::shutdown-fails"], service={"shutdown_failure_stops": True}),
+    Mutant("always shut down", ["FO-012::not-asked"], service={"shutdown_asked": lambda operations: True}),
     Mutant("groups of a plan start together", ["PLAN-005::groups-in-order"], service={"boot_batches": _all_at_once}),
     Mutant("a plan waits for nobody", ["PLAN-005::waits-for-the-person"], service={"manual_action_waits": False}),
     Mutant("failback from a copy that has not ended", ["FB-001::not-with-partial-data"], {"need_reverse_point": False}, {
