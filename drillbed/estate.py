@@ -200,14 +200,15 @@ class Estate:
     def add_process_server(self, name: str) -> None:
         """TOP-005: a further process server on premises; ends when the service knows it."""
         self.site.add_process_server(name)
-        self.operator.until(name, lambda: name in self._process_server_ids(), seconds=1800)
+        self.operator.until(name, lambda: name in self.process_server_ids(), seconds=1800)
 
     def move_to_process_server(self, machine: str, name: str) -> dict[str, Any]:
         """TOP-005: data of a protected machine goes to another process server from now on."""
-        servers = self._process_server_ids()
+        servers = self.process_server_ids()
         return self.vault.reassociate(machine, servers.get(name, name))
 
-    def _process_server_ids(self) -> dict[str, str]:
+    def process_server_ids(self) -> dict[str, str]:
+        """Ids of the process servers by name."""
         return {str(server["friendlyName"]): str(server["id"]) for server in self._process_servers()}
 
     def set_disk_uuid(self, machine: str, value: str | None, *, key: str = "disk.EnableUUID") -> None:

@@ -47,7 +47,6 @@ HEALTHS = {"Normal": "healthy", "None": "none", "Warning": "warning", "Critical"
 #: Codes that a component is refused with when it registers.
 REGISTRATION = {
     "RegistrationKeyExpired": "registration-key-expired",
-    "RegistrationKeyInvalid": "registration-key-expired",
     "ClockSkew": "clock-skew",
 }
 
