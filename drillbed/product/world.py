@@ -5,6 +5,7 @@ Manager, in the guest, at a firewall. Looking reads the emulators' state and cha
 """
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -30,8 +31,9 @@ MIB = 1 << 20
 DISK_BYTES = 8 * MIB
 #: A guest writes in pieces of this size.
 WRITE_BYTES = 64 << 10
-#: State folders in memory, where the system has such a place.
+#: State folders in memory, where the system has such a place with room for some estates.
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - a folder of its own, of a random name, is made in it
+MEMORY_BYTES = 2 << 30
 
 ELSEWHERE = "northeurope"
 
@@ -69,8 +71,8 @@ class EstateWorlds:
 
 @contextmanager
 def _state_folder() -> Iterator[Path]:
-    where = MEMORY_FOLDER if MEMORY_FOLDER.is_dir() else None
-    folder = Path(tempfile.mkdtemp(prefix="drillbed-", dir=where))
+    usable = os.access(MEMORY_FOLDER, os.W_OK) and shutil.disk_usage(MEMORY_FOLDER).free >= MEMORY_BYTES
+    folder = Path(tempfile.mkdtemp(prefix="drillbed-", dir=MEMORY_FOLDER if usable else None))
     try:
         yield folder
     finally:
