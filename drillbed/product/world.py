@@ -35,6 +35,9 @@ WRITE_BYTES = 64 << 10
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - a folder of its own, of a random name, is made in it
 MEMORY_BYTES = 2 << 30
 
+#: Verbs of a virtual machine in Azure by the power it is to have.
+AZURE_POWER = {"powered-on": "start", "powered-off": "powerOff", "crashed": "powerOff?skipShutdown=true"}
+
 ELSEWHERE = "northeurope"
 
 #: An account that exists on no machine: whoever the configuration server knows is not the machine's administrator then.
@@ -145,11 +148,8 @@ class EstateWorld:
             self.outage(vm if side == ONPREM_SIDE else f"{vm}.azure")
         elif side == ONPREM_SIDE:
             self.estate.vsphere.power(vm, on=state == "powered-on", orderly=state == "powered-off")
-        elif state == "crashed":
-            raise h.UnobservableError("a crash of a machine in Azure")
         else:
-            verb = "start" if state == "powered-on" else "powerOff"
-            self.estate.operator.run("POST", f"{self.estate.azure.records[vm].id}/{verb}")
+            self.estate.operator.run("POST", f"{self.estate.azure.records[vm].id}/{AZURE_POWER[state]}")
 
     def write(self, vm: str, side: str, disk: int, size: int, pattern: str) -> h.Written:
         guest = self.estate.machines.running[vm, side]

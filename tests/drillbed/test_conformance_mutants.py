@@ -65,6 +65,7 @@ MUTANTS = (
     Mutant("failback from a copy that has not ended", ["FB-001::not-with-partial-data"], {"need_reverse_point": False}, {
         "reverse_ready": lambda machine: True,
     }),
+    Mutant("an agent in Azure is not needed", ["RPR-012::unreachable"], {"need_agent_in_azure": False}),
     Mutant("the Azure machine runs on", ["FB-001::with-the-data-of-azure"], service={"failback_stops_azure_vm": False}),
     Mutant(
         "the Azure machine is left over",
