@@ -109,12 +109,15 @@ def test_after_the_drill_is_killed_azurite_ends_and_the_next_run_clears_up(start
     works("embedded")
 
 
-def test_a_run_beside_another_keeps_its_files(start: Start, works: Works, out: Path) -> None:
+def test_a_run_beside_another_keeps_its_files(start: Start, out: Path) -> None:
     other = start("--way", "virtual", before="import drillbed.drill.run as r; r.STEPS = r.STEPS[:4]")
     other.until("Discover")
     working = next(out.glob("work-*"))
+    other.signal(signal.SIGSTOP)
     second = start("--way", "virtual", "--json", before=FEW_STEPS)
     assert second.end()[0] == 0
+    assert working.exists()
+    other.signal(signal.SIGCONT)
     assert other.end()[0] == 0
     assert not working.exists()
 
