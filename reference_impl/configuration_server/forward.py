@@ -155,10 +155,15 @@ def stop(site: Site, service: Service, item: Work) -> Process:
 
 
 def unprotect(site: Site, service: Service, item: Work) -> Process:
-    """Forget the machine's replication everywhere. Disks that a master target holds go back to the machine first."""
+    """Forget the machine's replication everywhere. Disks that a master target holds go back to the machine first.
+
+    DSB-001: an agent that speaks has stopped sending when this ends.
+    """
     protection = site.protection(item.machine_id)
     if protection is None:
         return {}
+    if protection["direction"] == FORWARD and protection["stage"] != "stopped":
+        yield from stop(site, service, item)
     if protection["direction"] == REVERSE:
         yield from give_back(site, protection)
     site.drop_protection(item.machine_id)

@@ -57,6 +57,8 @@ MUTANTS = (
         {"remove_points_at_commit": False},
         {"commit_keeps": lambda points: points},
     ),
+    Mutant("the test machine is left over", ["TFO-005::nothing-left"], service={"cleanup_deletes": False}),
+    Mutant("latest is the newest point there is", ["FO-005::newer-than-any-point"], service={"latest_makes_point": False}),
     Mutant("failover needs the site", ["FO-004::site-is-gone[false]"], service={"failover_without_site": False}),
     Mutant("a shutdown has to succeed", ["FO-012::shutdown-fails"], service={"shutdown_failure_stops": True}),
     Mutant("always shut down", ["FO-012::not-asked"], service={"shutdown_asked": lambda operations: True}),
