@@ -67,6 +67,8 @@ MUTANTS = (
     Mutant("failback from a copy that has not ended", ["FB-001::not-with-partial-data"], {"need_reverse_point": False}, {
         "reverse_ready": lambda machine: True,
     }),
+    Mutant("the machine runs on while its disks are written", ["RPR-013::runs-again"], {"power_off_before_reverse": False}),
+    Mutant("a member of a group goes back alone", ["RPR-020::alone"], service={"group_alone": True}),
     Mutant("an agent in Azure is not needed", ["RPR-012::unreachable"], {"need_agent_in_azure": False}),
     Mutant("the Azure machine runs on", ["FB-001::with-the-data-of-azure"], service={"failback_stops_azure_vm": False}),
     Mutant(
