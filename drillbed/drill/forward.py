@@ -161,7 +161,7 @@ def plan_failover(course: Course) -> str:
 
 def compare_in_azure(course: Course) -> str:
     """DISK evidence of FO-013: with the sources shut down every disk in Azure equals its source."""
-    estate = course.estate
+    estate, first = course.estate, not course.left_behind
     records = []
     for machine in MACHINES:
         course.hold(not estate.onprem_running(machine), f"{machine} still runs on premises")
@@ -170,7 +170,7 @@ def compare_in_azure(course: Course) -> str:
         course.compare(machine, "onprem, shut down", source, source)
         course.compare(machine, "azure, at its start", estate.boot_hashes("azure", machine), source)
         records.append(course.unbroken(machine, estate.onprem_disks(machine)[1]))
-    detail = estate.check_with_qemu("db")
+    detail = estate.check_with_qemu("db") if first else ""  # one foreign opinion is enough
     return f"{sum(len(found) for found in course.left_behind.values())} disks equal, {sum(records)} records unbroken{detail}"
 
 

@@ -68,9 +68,9 @@ def run_drill(options: Options, progress: Any, folder: Path) -> DrillResult:
     result = DrillResult(profile=options.profile, seed=options.seed, way=options.way)
     result.facts["Real input"] = f"{given.what}, {given.size // MIB} MiB"
     machines = [
-        MachinePlan("web", "WINDOWS", [64 * MIB, 16 * MIB], witness=True),
-        MachinePlan("app", "WINDOWS", [64 * MIB, 16 * MIB], witness=True),
-        MachinePlan("db", "WINDOWS", [given.size, 32 * MIB], source=given.path, witness=True),
+        MachinePlan("web", "WINDOWS", [32 * MIB, 8 * MIB], witness=True),
+        MachinePlan("app", "WINDOWS", [32 * MIB, 8 * MIB], witness=True),
+        MachinePlan("db", "WINDOWS", [given.size, 16 * MIB], source=given.path, witness=True),
     ]
     plan = EstatePlan(way=options.way, seed=options.seed, machines=machines, hash_at_boot=True)
     with Estate.open(plan, folder / "estate") as estate:

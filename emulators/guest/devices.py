@@ -3,6 +3,7 @@
 On premises that is the datastore's disk, in Azure a page blob. `PageBlobDevice` is the second.
 """
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from emulators.guest import vhd
@@ -12,6 +13,8 @@ SECTOR = vhd.SECTOR
 MAX_PAGES = 4 << 20
 #: How much is read in one request: fewer requests are quicker, more would only cost memory.
 MAX_READ = 16 << 20
+#: How finely it is known which parts of a page blob were ever written.
+GRANULE = 64 << 10
 
 
 class BlockDevice(Protocol):
@@ -59,7 +62,8 @@ class MemoryDevice:
 class PageBlobDevice:
     """A disk of an Azure VM: a page blob that is a fixed VHD, its bytes without the footer.
 
-    Raises `vhd.NotVhd` when the blob does not end in the footer of a fixed VHD of that size.
+    Raises `vhd.NotVhd` when the blob does not end in the footer of a fixed VHD of that size. Which parts were ever written is
+    asked once and kept: one device writes a blob, and whoever wants to see its writes later opens another.
     """
 
     def __init__(self, store: Pages, container: str, name: str, blob_size: int):
@@ -71,20 +75,38 @@ class PageBlobDevice:
         if described.size != end:
             raise vhd.NotVhd(f"{name} holds {end} bytes, its footer says {described.size}")
         self.size = end
+        self._written: bytearray | None = None
 
     def read(self, offset: int, length: int) -> bytes:
-        """Any range; what was never written is zero. Long reads ask for the written ranges first and skip the rest."""
-        if length <= MAX_PAGES:
-            return self._get(offset, length)
+        """Any range; what was never written is zero and not asked for."""
         parts, at, end = [], offset, offset + length
-        for start, size in self._store.page_ranges(self._container, self._name):
-            low, high = max(start, at), min(start + size, end)
-            if low < high:
-                parts.append(bytes(low - at))
-                parts += [self._get(place, min(MAX_READ, high - place)) for place in range(low, high, MAX_READ)]
-                at = high
+        for start, stop in self._runs(offset, end):
+            parts.append(bytes(start - at))
+            parts += [self._get(place, min(MAX_READ, stop - place)) for place in range(start, stop, MAX_READ)]
+            at = stop
         parts.append(bytes(end - at))
         return b"".join(parts)
+
+    def _runs(self, offset: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of a range that may hold something, as (start, stop), in order."""
+        written, start = self._granules(), -1
+        for granule in range(offset // GRANULE, -(-end // GRANULE)):
+            if written[granule] and start < 0:
+                start = max(offset, granule * GRANULE)
+            elif not written[granule] and start >= 0:
+                yield start, granule * GRANULE
+                start = -1
+        if start >= 0:
+            yield start, end
+
+    def _granules(self) -> bytearray:
+        if self._written is None:
+            found = bytearray(self.size // GRANULE + 1)
+            for start, size in self._store.page_ranges(self._container, self._name):
+                first, last = start // GRANULE, min(start + size - 1, self.size) // GRANULE
+                found[first : last + 1] = b"\1" * (last + 1 - first)
+            self._written = found
+        return self._written
 
     def _get(self, offset: int, length: int) -> bytes:
         return self._store.get_blob(self._container, self._name, offset=offset, length=length)
@@ -97,6 +119,8 @@ class PageBlobDevice:
                 self._store.clear_pages(self._container, self._name, offset + at, len(piece))
             else:
                 self._store.put_pages(self._container, self._name, offset + at, piece)
+                first, last = (offset + at) // GRANULE, (offset + at + len(piece) - 1) // GRANULE
+                self._granules()[first : last + 1] = b"\1" * (last + 1 - first)
 
     def flush(self) -> None:
         """Every page write is complete when it returns."""
