@@ -41,7 +41,7 @@ class MachinePlan:
     os_type: str
     disks: Sequence[int]
     source: Path | None = None
-    rate: float = 0.2
+    rate: float = 0.1
     workload: bool = True
     witness: bool = False
 
@@ -87,7 +87,7 @@ class Machines:
             self._put_software_on(found, guest, side, host)
         if found.plan.workload and len(disks) > 1:
             scope = self.clock.scope(f"workload on {name} ({side})")
-            guest.install("workload", lambda: Workload(scope, guest, [1], rate=found.plan.rate, interval=5.0), application=True)
+            guest.install("workload", lambda: Workload(scope, guest, [1], rate=found.plan.rate, interval=10.0), application=True)
         self.running[name, side] = guest
         self._note(self.clock.now(), "guest-started", name, {"side": side})
         guest.power_on()

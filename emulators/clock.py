@@ -20,7 +20,7 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -133,6 +133,7 @@ class Clock:
         self._changed = threading.Condition(self._heap)
         self._turn = threading.RLock()
         self._depth = 0
+        self._waiters = 0
         self._failure: BaseException | None = None
         self._pump: threading.Thread | None = None
         self._stopping = False
@@ -177,7 +178,7 @@ class Clock:
             self._order += 1
             timer = Timer(self.now() + max(0.0, seconds), self._order, action, name)
             heapq.heappush(self._timers, timer)
-            self._changed.notify_all()
+            self._wake()
             return timer
 
     def spawn(self, process: Process, *, name: str) -> Task:
@@ -214,18 +215,31 @@ class Clock:
     def _run_until(self, deadline: float, condition: Callable[[], bool]) -> bool:
         if self._depth and threading.current_thread() is self._runner:
             raise AssertionError("work on the clock must not wait on it: yield from a process instead")
-        while True:
-            self._raise_failure()
-            with self._turn:
-                if condition():
-                    return True
-                timer = self._pop(deadline)
-                if timer is None:
-                    break
-                self._jump(timer.when)
-                self._run(timer)
-        self._jump(deadline)
-        return condition()
+        with self._waiting():
+            while True:
+                self._raise_failure()
+                with self._turn:
+                    if condition():
+                        return True
+                    timer = self._pop(deadline)
+                    if timer is None:
+                        break
+                    self._jump(timer.when)
+                    self._run(timer)
+            self._jump(deadline)
+            return condition()
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """While somebody waits, that thread runs what is due, and the clock's own thread rests."""
+        with self._changed:
+            self._waiters += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._waiters -= 1
+                self._changed.notify_all()
 
     def _pop(self, deadline: float) -> Timer | None:
         with self._heap:
@@ -240,7 +254,12 @@ class Clock:
             ahead = when - self.now()
             if ahead > 0:
                 self._offset += ahead
-                self._changed.notify_all()
+                self._wake()
+
+    def _wake(self) -> None:
+        """Have the clock's own thread look again, unless somebody waits and does its work."""
+        if not self._waiters:
+            self._changed.notify_all()
 
     def _run(self, timer: Timer) -> None:
         self._depth += 1
@@ -271,6 +290,10 @@ class Clock:
 
     def _flow(self) -> None:
         while not self._stopping and self._failure is None:
+            with self._changed:
+                if self._waiters:
+                    self._changed.wait(timeout=0.5)
+                    continue
             with self._turn:
                 timer = self._pop(self.now())
                 if timer is not None and not self._stopping:
