@@ -6,7 +6,7 @@ from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
-from azure.storage.blob import BlobLeaseClient, BlobSasPermissions, BlobServiceClient, generate_blob_sas
+from azure.storage.blob import BlobLeaseClient, BlobSasPermissions, BlobServiceClient, SequenceNumberAction, generate_blob_sas
 from azure.storage.queue import QueueServiceClient
 
 from emulators.blob_storage.contract import BlobEntry, BlobProperties, BlobStore, QueueMessage
@@ -131,13 +131,17 @@ class AzureBlobs:
         with _errors():
             self._blob(container, name).create_page_blob(size)
 
-    def put_pages(self, container: str, name: str, offset: int, data: bytes) -> None:
+    def put_pages(self, container: str, name: str, offset: int, data: bytes, *, fence: int | None = None) -> None:
         with _errors():
-            self._blob(container, name).upload_page(data, offset, len(data))
+            self._blob(container, name).upload_page(data, offset, len(data), if_sequence_number_eq=fence)
 
-    def clear_pages(self, container: str, name: str, offset: int, length: int) -> None:
+    def clear_pages(self, container: str, name: str, offset: int, length: int, *, fence: int | None = None) -> None:
         with _errors():
-            self._blob(container, name).clear_page(offset, length)
+            self._blob(container, name).clear_page(offset, length, if_sequence_number_eq=fence)
+
+    def raise_fence(self, container: str, name: str, number: int) -> None:
+        with _errors():
+            self._blob(container, name).set_sequence_number(SequenceNumberAction.MAX, str(number))
 
     def page_ranges(self, container: str, name: str, *, snapshot: str | None = None) -> list[tuple[int, int]]:
         with _errors():

@@ -32,6 +32,7 @@ TABLE: dict[str, tuple[type[HttpResponseError], int, str]] = {
         412,
         "The condition specified using HTTP conditional header(s) is not met.",
     ),
+    "SequenceNumberConditionNotMet": (HttpResponseError, 412, "The sequence number condition specified was not met."),
     "LeaseIdMissing": (
         HttpResponseError,
         412,

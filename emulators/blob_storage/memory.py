@@ -129,11 +129,14 @@ class MemoryBlobs:
     def create_page_blob(self, container: str, name: str, size: int) -> None:
         self._ask(lambda at: at.blobs.create_pages(container, name, size))
 
-    def put_pages(self, container: str, name: str, offset: int, data: bytes) -> None:
-        self._ask(lambda at: at.blobs.put_pages(container, name, offset, data), sent=len(data))
+    def put_pages(self, container: str, name: str, offset: int, data: bytes, *, fence: int | None = None) -> None:
+        self._ask(lambda at: at.blobs.put_pages(container, name, offset, data, fence), sent=len(data))
 
-    def clear_pages(self, container: str, name: str, offset: int, length: int) -> None:
-        self._ask(lambda at: at.blobs.clear_pages(container, name, offset, length))
+    def clear_pages(self, container: str, name: str, offset: int, length: int, *, fence: int | None = None) -> None:
+        self._ask(lambda at: at.blobs.clear_pages(container, name, offset, length, fence))
+
+    def raise_fence(self, container: str, name: str, number: int) -> None:
+        self._ask(lambda at: at.blobs.raise_fence(container, name, number))
 
     def page_ranges(self, container: str, name: str, *, snapshot: str | None = None) -> list[tuple[int, int]]:
         return self._ask(lambda at: at.blobs.page_ranges(container, name, snapshot), received=lambda found: 70 * len(found))

@@ -46,6 +46,7 @@ class Blob:
     etag: str
     metadata: dict[str, str] = field(default_factory=dict)
     lease: Lease | None = None
+    sequence_number: int = 0  #: of a page blob
     snapshots: dict[str, Frozen] = field(default_factory=dict)
 
 
@@ -136,13 +137,20 @@ class MemoryContainers:
 
     # pages -----------------------------------------------------------------------------------------------------------
 
-    def put_pages(self, container: str, name: str, offset: int, data: bytes) -> None:
+    def put_pages(self, container: str, name: str, offset: int, data: bytes, fence: int | None) -> None:
         if len(data) > MOST_PAGES:
             raise storage_error("RequestBodyTooLarge")
-        self._pages(container, name, offset, len(data)).write(offset, data)
+        self._pages(container, name, offset, len(data), fence).write(offset, data)
 
-    def clear_pages(self, container: str, name: str, offset: int, length: int) -> None:
-        self._pages(container, name, offset, length).clear(offset, length)
+    def clear_pages(self, container: str, name: str, offset: int, length: int, fence: int | None) -> None:
+        self._pages(container, name, offset, length, fence).clear(offset, length)
+
+    def raise_fence(self, container: str, name: str, number: int) -> None:
+        blob = self._blob(container, name)
+        if not isinstance(blob.content, Pages):
+            raise storage_error("InvalidBlobType")
+        self._check_lease(blob, None)
+        blob.sequence_number = max(blob.sequence_number, number)
 
     def page_ranges(self, container: str, name: str, snapshot: str | None) -> list[tuple[int, int]]:
         content = self._version(container, name, snapshot).content
@@ -150,7 +158,7 @@ class MemoryContainers:
             raise storage_error("InvalidBlobType")
         return content.ranges()
 
-    def _pages(self, container: str, name: str, offset: int, length: int) -> Pages:
+    def _pages(self, container: str, name: str, offset: int, length: int, fence: int | None) -> Pages:
         """The pages of a blob that is about to be changed in a range."""
         blob = self._blob(container, name)
         if not isinstance(blob.content, Pages):
@@ -158,6 +166,8 @@ class MemoryContainers:
         if offset % PAGE or length % PAGE or length <= 0 or offset < 0:
             raise storage_error("InvalidHeaderValue")
         self._check_lease(blob, None)
+        if fence is not None and blob.sequence_number != fence:
+            raise storage_error("SequenceNumberConditionNotMet")
         if offset + length > blob.content.size:
             raise storage_error("InvalidPageRange")
         blob.etag = self._etag()
@@ -238,7 +248,7 @@ class MemoryContainers:
             blobs[name] = Blob(content, etag, metadata)
         else:
             self._check_lease(existing, lease)
-            existing.content, existing.etag, existing.metadata = content, etag, metadata
+            existing.content, existing.etag, existing.metadata, existing.sequence_number = content, etag, metadata, 0
         return etag
 
     def _etag(self) -> str:

@@ -118,6 +118,21 @@ def test_pages_outside_or_of_odd_size_are_refused(store: BlobStore) -> None:
         store.put_pages("asr-logs", "text", 0, b"x" * 512)
 
 
+def test_a_fence_keeps_out_who_came_before(store: BlobStore) -> None:
+    store.create_page_blob("asr-logs", "disk", MIB)
+    store.put_pages("asr-logs", "disk", 0, b"0" * 512, fence=0)
+    store.raise_fence("asr-logs", "disk", 7)
+    for late in (0, 6, 8):
+        with refused(HttpResponseError, "SequenceNumberConditionNotMet"):
+            store.put_pages("asr-logs", "disk", 0, b"x" * 512, fence=late)
+        with refused(HttpResponseError, "SequenceNumberConditionNotMet"):
+            store.clear_pages("asr-logs", "disk", 0, 512, fence=late)
+    store.raise_fence("asr-logs", "disk", 3)  # it never falls
+    store.put_pages("asr-logs", "disk", 512, b"7" * 512, fence=7)
+    store.clear_pages("asr-logs", "disk", 0, 512, fence=7)
+    assert store.get_blob("asr-logs", "disk", length=1024) == bytes(512) + b"7" * 512
+
+
 def test_a_snapshot_keeps_what_was(store: BlobStore) -> None:
     store.create_page_blob("asr-logs", "disk", MIB)
     store.put_pages("asr-logs", "disk", 0, b"1" * 4096)
