@@ -34,7 +34,7 @@ from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
 from emulators.azure.site_recovery import Rules as ServiceRules
 from emulators.azure.site_recovery.refusals import reason_of
 from emulators.blob_storage.memory import MemoryStorage
-from emulators.clock import Clock
+from emulators.clock import DEFAULT_START, Clock
 from emulators.guest.workload import read_workload
 from emulators.http.sockets import PortTakenError, Sockets
 from emulators.network import Network
@@ -57,6 +57,10 @@ class EstatePlan:
     speed: float = 1.0
     machines: Sequence[MachinePlan] = ()
     hash_at_boot: bool = False
+    #: Where emulated time starts.
+    start: datetime = DEFAULT_START
+    #: Whether certificates also hold for the public cloud's names, for clients that come through the proxy.
+    public_names: bool = False
     rules: Rules = field(default_factory=Rules)
     service_rules: ServiceRules = field(default_factory=ServiceRules)
     #: Signs Azure's tokens; unless given each estate makes its own, which takes a tenth of a second.
@@ -250,6 +254,13 @@ class Estate:
         assert found is not None, f"{machine} was planned without a witness"
         return found
 
+    def pace_workload(self, machine: str, rate: float, interval: float) -> None:
+        """Have a running machine's workload write `rate` records a second, `interval` seconds apart, until it starts again."""
+        guest = self.machines.guest(machine)
+        workload = guest.service("workload") if guest else None
+        if workload:
+            workload.pace(rate, interval)
+
     def records_written(self, machine: str) -> int:
         """How many records the machine's workload has written in all, on both sides."""
         guest = self.machines.guest(machine)
@@ -346,8 +357,8 @@ def _export(disk: Readable, path: Path) -> None:
 
 def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     sockets = plan.way == "embedded"
-    clock = Clock(seed=plan.seed, flow=plan.speed if sockets else 0.0)
-    places = build(clock, sockets=sockets, folder=folder)
+    clock = Clock(seed=plan.seed, flow=plan.speed if sockets else 0.0, start=plan.start)
+    places = build(clock, sockets=sockets, folder=folder, public_names=plan.public_names)
     stack.callback(_close_network, places)
     storage = Storage(MemoryStorage(clock))
 

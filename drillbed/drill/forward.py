@@ -6,6 +6,9 @@ from drillbed.drill.course import BOOT_ORDER, GROUP, GROUP_NAME, MACHINES, PLAN,
 
 #: How long the first copy may take, emulated.
 COPY_LIMIT = 3600.0
+#: The workload's records a second and seconds between bursts: many while the first copy runs, so that some hit blocks that were
+#: copied already (REP-004); few after that.
+BRISK, CALM = (4.0, 0.25), (0.1, 10.0)
 #: How long deltas are watched: room for three crash-consistent points.
 DELTA_SECONDS = 17 * 60.0
 
@@ -48,6 +51,7 @@ def protect(course: Course) -> str:
     estate = course.estate
     before = {machine: estate.records_written(machine) for machine in MACHINES}
     for machine in MACHINES:
+        estate.pace_workload(machine, *BRISK)
         with course.explained(machine):
             estate.protect(machine, group=GROUP_NAME if machine in GROUP else "")
         course.hold(
@@ -58,6 +62,8 @@ def protect(course: Course) -> str:
             _until_protected(course, machine)
     during = {machine: estate.records_written(machine) - before[machine] for machine in MACHINES}
     course.hold(all(during.values()), "the workload stood still during the first copy")
+    for machine in MACHINES:
+        estate.pace_workload(machine, *CALM)
     sent = estate.bytes_on("process-server", 9443) / 1e6
     return f"{sent:.0f} MB to the process server, {sum(during.values())} records written meanwhile"
 

@@ -117,6 +117,10 @@ class Workload:
     def start(self) -> None:
         self._task = self._clock.spawn(self._run(), name="workload")
 
+    def pace(self, rate: float, interval: float) -> None:
+        """Write `rate` records a second in bursts `interval` seconds apart from the next burst on."""
+        self._rate, self._interval = rate, interval
+
     def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
