@@ -69,6 +69,52 @@ def drill(
     raise typer.Exit(DONE if result.ok else NOT_RIGHT)
 
 
+_Folder = Annotated[Path, typer.Option("--out", help="Folder of the running estate; one estate a folder")]
+
+
+@app.command()
+def up(
+    profile: Annotated[str, typer.Option(help="Architecture: classic (configuration server)")] = "classic",
+    vms: Annotated[int, typer.Option(help="Machines on premises: web, app, db, vm-4, ...")] = 3,
+    speed: Annotated[float, typer.Option(help="Emulated seconds per second")] = 1.0,
+    env: Annotated[Path | None, typer.Option(help="Write shell exports for real clients to this file")] = None,
+    proxy: Annotated[bool, typer.Option("--proxy", help="Also a proxy that ends the public cloud's names here")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Come back when it is up; `drillbed down` ends it")] = False,
+    out: _Folder = Path("out/up"),
+) -> None:
+    """Open an estate for programs from outside: prints where everything listens; Ctrl-C ends it."""
+    from drillbed.detached import start_detached
+    from drillbed.up import UpOptions, check, run_up
+
+    options = UpOptions(out, profile, vms, speed, env, proxy)
+    check(options)
+    _writable(out)
+    if detach:
+        given = ["--profile", profile, "--vms", str(vms), "--speed", str(speed), "--out", str(out)]
+        given += [*(["--env", str(env)] if env else []), *(["--proxy"] if proxy else [])]
+        typer.echo(start_detached(given, out))
+    else:
+        run_up(options, typer.echo)
+
+
+@app.command()
+def down(out: _Folder = Path("out/up")) -> None:
+    """End the estate that `drillbed up` has opened in this folder."""
+    from drillbed.running import bring_down
+
+    typer.echo("The estate has ended." if bring_down(out) else f"No estate is up in {out}.")
+
+
+@app.command()
+def status(out: _Folder = Path("out/up")) -> None:
+    """Print where the estate of this folder listens; exit code 1 when none is up."""
+    from drillbed.running import find_running, status_text
+
+    record = find_running(out)
+    typer.echo(status_text(record) if record is not None else f"No estate is up in {out}.")
+    raise typer.Exit(DONE if record is not None else NOT_RIGHT)
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def conform(context: typer.Context) -> None:
     """Ask a product what the documents promise, and judge it: [PRODUCT] [--claim C] [--profile P] [-n N] [--out DIR]."""

@@ -27,6 +27,13 @@ HOSTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("operator", OPERATOR, "9.10", ()),
 )
 
+#: Names of the public cloud by the host that answers for them, where clients come through the proxy.
+PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
+    "management": ("management.azure.com", "management.core.windows.net"),
+    "login": ("login.microsoftonline.com", "login.windows.net"),
+    "storage": ("*.blob.core.windows.net", "*.queue.core.windows.net"),
+}
+
 #: An address on which no estate ever listens: who answers there listens on all addresses.
 NOBODY = "127.19.2.10"
 
@@ -57,13 +64,17 @@ class Places:
         return found
 
 
-def build(clock: Clock, *, sockets: bool, folder: Path) -> Places:
-    """The network with its fixed hosts. Over sockets the estate takes a loopback prefix that nobody uses."""
+def build(clock: Clock, *, sockets: bool, folder: Path, public_names: bool = False) -> Places:
+    """The network with its fixed hosts, which with `public_names` also answer for names of the public cloud.
+
+    Over sockets the estate takes a loopback prefix that nobody uses.
+    """
     transport = Sockets(folder / "tls") if sockets else InProcess()
     prefix, claim = _free_prefix() if sockets else ("127.20", None)
     places = Places(Network(clock, transport), prefix, claim)
     for name, zone, address, names in HOSTS:
-        places.network.host(name, zone, address=f"{places.prefix}.{address}", names=[f"{name}.{DOMAIN}", *names])
+        known = [f"{name}.{DOMAIN}", *names, *(PUBLIC_NAMES.get(name, ()) if public_names else ())]
+        places.network.host(name, zone, address=f"{places.prefix}.{address}", names=known)
     return places
 
 

@@ -27,6 +27,17 @@ from typing import Any
 
 Process = Generator[float, None, Any]
 
+
+def today() -> datetime:
+    """The system's own time: where emulated time starts when programs outside the estate compare it with theirs."""
+    return datetime.now(UTC)
+
+
+def fresh_seed() -> int:
+    """A seed that nobody can guess, for estates whose secrets must be secret."""
+    return random.SystemRandom().getrandbits(64)
+
+
 #: Where emulated time starts unless told otherwise: a Monday morning in the month of the article this project starts from.
 DEFAULT_START = datetime(2018, 6, 4, 8, 0, 0, tzinfo=UTC)
 

@@ -33,7 +33,7 @@ class Authorization:
         body = call.content()
         principal = read(body, "properties.principalId", str, required=True)
         role = _role(read(body, "properties.roleDefinitionId", str, required=True))
-        if not any(client.object_id == principal for client in self.login.clients.values()):
+        if principal not in self.login.principals():
             raise Refusal(400, "PrincipalNotFound", f"Principal {principal} does not exist in the directory {self.login.tenant}.")
         if scope.count("/") > 4:
             self.arm.store.need(scope)

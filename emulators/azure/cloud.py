@@ -5,11 +5,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from emulators.azure.arm import GROUP_TYPE, Answer, Arm, Resource
+from emulators.azure.arm import GROUP_TYPE, Answer, Arm, Face, Faces, Resource
 from emulators.azure.authorization import Authorization
 from emulators.azure.compute import AvailabilitySets, Disks, Sizes, VirtualMachines
 from emulators.azure.compute.kinds import AVAILABILITY_SET, DISK, MACHINE
-from emulators.azure.entra import Client, Entra, Issuer
+from emulators.azure.entra import Client, Entra, Identity, Issuer
 from emulators.azure.failover import FailoverMachines
 from emulators.azure.network import (
     Circuits,
@@ -49,7 +49,7 @@ LOCATIONS = ("westeurope", "northeurope", "eastus", "westus", "centralus", "sout
 class Azure:
     """Two WSGI applications, `arm` (Resource Manager) and `login` (Entra), over one state.
 
-    `login` and `management` are how clients reach them; they appear in discovery documents. `token_seconds` is how long a token
+    `login` and `management` are how clients reach them; `faces` takes further ways in. `token_seconds` is how long a token
     is valid (emulated time). `fast` shortens the emulated time of long-running operations. `blob_size` lets imported disks know
     their size. `signing_key` spares the making of one (0.1 s) where many estates need not distrust each other. Calls into
     `storage`, `guests`, `links` and `blob_size` come from work on the clock.
@@ -74,13 +74,15 @@ class Azure:
     ):
         self.clock, self.tenant, self.subscription = clock, tenant, subscription
         self.login_url, self.management_url = login.rstrip("/"), management.rstrip("/")
+        self.faces = Faces(Face(self.management_url, self.login_url))
         issuer = Issuer(clock, tenant, seconds=token_seconds, key=signing_key)
         self.login = Entra(clock, issuer)
         self.arm = Arm(
             clock,
             subscriptions=[subscription],
             check_token=issuer.check,
-            challenge=f"{self.login_url}/{tenant}",
+            faces=self.faces,
+            tenant=tenant,
             locations=locations,
             fast=fast,
         )
@@ -110,15 +112,30 @@ class Azure:
     def add_client(
         self, client_id: str = CLIENT, secret: str = "", roles: Iterable[str] = ("Owner",), *, scope: str = ""
     ) -> tuple[Client, str]:
-        """A service principal with roles at `scope` (default:
+        """A service principal with roles at `scope` (default: the subscription). An empty `secret` is drawn.
 
-        the subscription). An empty `secret` is drawn. Returns client and secret.
+        Returns client and secret.
         """
         secret = secret or self.clock.random_bytes(24).hex()
         client = self.login.add(client_id, secret)
-        for role in roles:
-            self.arm.access.grant(client.object_id, role, scope or f"/subscriptions/{self.subscription}")
+        self._grant(client.object_id, roles, scope)
         return client, secret
+
+    def add_user(self, name: str, password: str = "", roles: Iterable[str] = ("Owner",), *, scope: str = "") -> tuple[str, str]:
+        """A user with roles at `scope` (default: the subscription). An empty password is drawn. Returns object id, password."""
+        user = self.login.users.add(name, password or self.clock.random_bytes(12).hex())
+        self._grant(user.object_id, roles, scope)
+        return user.object_id, user.password
+
+    def add_identity(self, roles: Iterable[str] = ("Contributor",), *, scope: str = "") -> Identity:
+        """A managed identity with roles at `scope` (default: the subscription)."""
+        identity = self.login.identities.add()
+        self._grant(identity.object_id, roles, scope)
+        return identity
+
+    def _grant(self, object_id: str, roles: Iterable[str], scope: str) -> None:
+        for role in roles:
+            self.arm.access.grant(object_id, role, scope or f"/subscriptions/{self.subscription}")
 
     def group_id(self, name: str) -> str:
         return f"/subscriptions/{self.subscription}/resourceGroups/{name}"
@@ -179,24 +196,20 @@ class Azure:
 
     def _endpoints(self, base_url: str, query: dict[str, str]) -> Answer:
         """What clients read to learn of this cloud (arm-clients section 4). 2015-01-01 is flat, 2019-05-01 a list."""
+        face = self.faces.of(base_url)
         audiences = ["https://management.core.windows.net/", "https://management.azure.com/", base_url]
-        login = {"loginEndpoint": self.login_url, "audiences": audiences}
+        login = {"loginEndpoint": face.login, "audiences": audiences}
         if query.get("api-version", "").startswith("2015"):
             flat = {"galleryEndpoint": base_url, "graphEndpoint": base_url, "portalEndpoint": base_url, "authentication": login}
             return Answer(200, flat)
+        elsewhere = (
+            "resourceManager", "portal", "gallery", "batch", "graph", "graphAudience", "microsoftGraphResourceId",
+            "activeDirectoryDataLake", "media", "sqlManagement",
+        )  # fmt: skip
         document = {
-            "name": "drillbed",
-            "resourceManager": base_url,
-            "portal": base_url,
-            "gallery": base_url,
-            "batch": base_url,
-            "graph": base_url,
-            "graphAudience": base_url,
-            "microsoftGraphResourceId": base_url,
-            "activeDirectoryDataLake": base_url,
-            "media": base_url,
-            "sqlManagement": base_url,
+            "name": face.name,
+            **dict.fromkeys(elsewhere, base_url),
             "authentication": {**login, "tenant": "common", "identityProvider": "AAD"},
-            "suffixes": {"storage": "drillbed", "keyVaultDns": "vault.drillbed", "acrLoginServer": "acr.drillbed"},
+            "suffixes": {"storage": face.suffix, "keyVaultDns": "vault.drillbed", "acrLoginServer": "acr.drillbed"},
         }
         return Answer(200, [document] if query.get("api-version", "").startswith("2019") else document)

@@ -55,6 +55,7 @@ Rules of the engine:
 """
 
 from emulators.azure.arm.access import ROLES, Access
+from emulators.azure.arm.faces import Face, Faces
 from emulators.azure.arm.messages import Answer, Call, Json, Refusal, read
 from emulators.azure.arm.operations import Operation, Operations, status_document
 from emulators.azure.arm.routing import Router, clean_path, operation
@@ -62,7 +63,7 @@ from emulators.azure.arm.service import BODY_LIMIT, GROUP_TYPE, Arm
 from emulators.azure.arm.store import Resource, ResourceId, ResourceStore, not_found, parse_id
 
 __all__ = [
-    "BODY_LIMIT", "GROUP_TYPE", "ROLES", "Access", "Answer", "Arm", "Call", "Json", "Operation", "Operations", "Refusal",
-    "Resource", "ResourceId", "ResourceStore", "Router", "clean_path", "not_found", "operation", "parse_id", "read",
+    "BODY_LIMIT", "GROUP_TYPE", "ROLES", "Access", "Answer", "Arm", "Call", "Face", "Faces", "Json", "Operation", "Operations",
+    "Refusal", "Resource", "ResourceId", "ResourceStore", "Router", "clean_path", "not_found", "operation", "parse_id", "read",
     "status_document",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulators.azure.arm.access import Access, CheckToken, bearer
+from emulators.azure.arm.faces import Faces
 from emulators.azure.arm.messages import Answer, Call, Json, Refusal
 from emulators.azure.arm.operations import Operation, Operations
 from emulators.azure.arm.routing import Endpoint, Router, clean_path
@@ -34,8 +35,8 @@ _WRITES = ("writes", 1199)
 class Arm:
     """One estate's Resource Manager. See the package's docstring for how a provider is written.
 
-    `check_token` gives the claims of a bearer token or raises `Refusal` 401; `challenge` is where clients get tokens
-    (`<login>/<tenant>`). `faults` collects exceptions that are bugs of ours: clients get a 500, tests look here.
+    `check_token` gives the claims of a bearer token or raises `Refusal` 401; `faces` are the ways in, `tenant` whose
+    tokens count. `faults` collects exceptions that are bugs of ours: clients get a 500, tests look here.
     """
 
     def __init__(
@@ -44,7 +45,8 @@ class Arm:
         *,
         subscriptions: Iterable[str],
         check_token: CheckToken,
-        challenge: str,
+        faces: Faces,
+        tenant: str,
         locations: Iterable[str],
         fast: bool = True,
     ):
@@ -58,7 +60,7 @@ class Arm:
         self.operations = Operations(self.scope, self.lock, self.faults, fast=fast)
         self.subscriptions = {subscription.lower(): subscription for subscription in subscriptions}
         self.locations = tuple(locations)
-        self.challenge = challenge
+        self.faces, self.tenant = faces, tenant
         self.providers: dict[str, Any] = {}
         self.public: dict[str, Callable[[str, dict[str, str]], Answer]] = {}
         self._check_token = check_token
@@ -77,7 +79,7 @@ class Arm:
         try:
             payload, answer = self._guarded(environ, method, correlation)
         except Refusal as refusal:
-            answer = self._refused(refusal)
+            answer = self._refused(refusal, _base_url(environ))
             payload = orjson.dumps(answer.body)
         except Exception as bug:
             self.faults.append(bug)
@@ -90,7 +92,7 @@ class Arm:
     def _guarded(self, environ: dict[str, Any], method: str, correlation: str) -> tuple[bytes, Answer]:
         path = clean_path(environ.get("PATH_INFO", "/").encode("latin-1").decode("utf-8", "replace"))
         query = {name.lower(): value for name, value in parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)}
-        base_url = f"{environ.get('wsgi.url_scheme', 'https')}://{environ.get('HTTP_HOST') or environ['SERVER_NAME']}"
+        base_url = _base_url(environ)
         content = _content(environ)
         if path.lower() in self.public and method == "GET":
             answer = self.public[path.lower()](base_url, query)
@@ -157,16 +159,17 @@ class Arm:
 
     # what every answer carries -------------------------------------------------------------------------------------------
 
-    def _refused(self, refusal: Refusal) -> Answer:
+    def _refused(self, refusal: Refusal, base_url: str) -> Answer:
         answer = Answer(refusal.status, {"error": refusal.error()})
         if refusal.status == 401:
-            value = f'Bearer authorization_uri="{self.challenge}", error="invalid_token", error_description="{refusal.message}"'
+            authority = f"{self.faces.of(base_url).login}/{self.tenant}"
+            value = f'Bearer authorization_uri="{authority}", error="invalid_token", error_description="{refusal.message}"'
             if refusal.code == "ExpiredAuthenticationToken":
                 # As continuous access evaluation asks for a new token: clients whose own clock runs behind the estate's then
                 # get one.
                 claims = orjson.dumps({"access_token": {"nbf": {"essential": True, "value": str(int(self.clock.now()))}}})
                 value = (
-                    f'Bearer realm="", authorization_uri="{self.challenge}", client_id="00000003-0000-0000-c000-000000000000", '
+                    f'Bearer realm="", authorization_uri="{authority}", client_id="00000003-0000-0000-c000-000000000000", '
                     f'error="insufficient_claims", claims="{base64.b64encode(claims).decode()}"'
                 )
             answer.headers["WWW-Authenticate"] = value
@@ -196,6 +199,11 @@ class Arm:
             headers["Content-Length"] = str(len(payload))
         # A client's header is echoed: a line break in it must not become a header of ours.
         return [(name, value.replace("\r", "").replace("\n", "")) for name, value in {**headers, **answer.headers}.items()]
+
+
+def _base_url(environ: dict[str, Any]) -> str:
+    """How the caller knows this service: scheme, host and port."""
+    return f"{environ.get('wsgi.url_scheme', 'https')}://{environ.get('HTTP_HOST') or environ['SERVER_NAME']}"
 
 
 def _content(environ: dict[str, Any]) -> bytes:

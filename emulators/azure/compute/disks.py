@@ -169,11 +169,12 @@ class Disks:
     def _place(self, uri: str) -> BlobPlace:
         """Which account's blob a URI names: the one whose blob endpoint it starts with."""
         for account in self.arm.store.of_type(ACCOUNT.type):
-            endpoint = account.properties.get("primaryEndpoints", {}).get("blob", "").rstrip("/")
-            if endpoint and uri.lower().startswith(endpoint.lower() + "/"):
-                container, _, blob = unquote(uri[len(endpoint) + 1 :].split("?")[0]).partition("/")
-                if container and blob:
-                    return BlobPlace(account.name, container, blob)
+            known = [account.properties.get("primaryEndpoints", {}).get("blob", ""), *self.arm.faces.blob_endpoints(account.name)]
+            for endpoint in (one.rstrip("/") + "/" for one in known if one):
+                if uri.lower().startswith(endpoint.lower()):
+                    container, _, blob = unquote(uri[len(endpoint) :].split("?")[0]).partition("/")
+                    if container and blob:
+                        return BlobPlace(account.name, container, blob)
         raise Refusal(
             400,
             "InvalidParameter",

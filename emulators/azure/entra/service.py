@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from emulators.azure.arm import Json, clean_path
+from emulators.azure.entra.people import Denied, Identities, Users
 from emulators.azure.entra.tokens import Issuer, audience_of
 from emulators.clock import Clock
 
@@ -26,12 +27,6 @@ class Client:
     secrets: list[str] = field(default_factory=list)
 
 
-class _Denied(Exception):
-    def __init__(self, status: int, error: str, code: int, text: str):
-        super().__init__(text)
-        self.status, self.error, self.code, self.text = status, error, code, text
-
-
 class Entra:
     """One tenant: its application registrations and the endpoints that hand out tokens."""
 
@@ -39,6 +34,8 @@ class Entra:
         self.clock, self.issuer = clock, issuer
         self.tenant = issuer.tenant
         self.clients: dict[str, Client] = {}
+        self.users = Users(clock, issuer)
+        self.identities = Identities(clock, issuer)
         self.faults: list[BaseException] = []
 
     def add(self, client_id: str, secret: str) -> Client:
@@ -49,6 +46,14 @@ class Entra:
         self.clients[client_id.lower()] = client
         return client
 
+    def principals(self) -> set[str]:
+        """Object ids of everybody that a role can be assigned to."""
+        return {client.object_id for client in self.clients.values()} | self.users.object_ids() | self.identities.object_ids()
+
+    def add_secret(self, client_id: str, secret: str) -> None:
+        """A second secret beside those that are valid: the first half of a rotation without interruption."""
+        self.clients[client_id.lower()].secrets.append(secret)
+
     def rotate(self, client_id: str, secret: str) -> None:
         """Replace all secrets of a client."""
         self.clients[client_id.lower()].secrets = [secret]
@@ -58,7 +63,7 @@ class Entra:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:
             status, body = self._answer(environ)
-        except _Denied as denied:
+        except Denied as denied:
             status, body = denied.status, self._error(denied)
         except Exception as bug:
             self.faults.append(bug)
@@ -95,38 +100,42 @@ class Entra:
                 return 200, self._discovery(base_url, parts[0], v2=tail.startswith("v2.0"))
             if tail in ("discovery/v2.0/keys", "discovery/keys"):
                 return 200, self.issuer.keys()
+        if path.lower() == "/metadata/identity/oauth2/token" and method == "GET":
+            return 200, self.identities.token(environ)
         if tail in ("oauth2/v2.0/token", "oauth2/token"):
             if method != "POST":
-                raise _Denied(
+                raise Denied(
                     405, "invalid_request", 900561, f"The endpoint only accepts POST requests. Received a {method} request."
                 )
             self._known_tenant(parts[0], common=False)
             return 200, self._token(environ, v2=tail == "oauth2/v2.0/token")
-        raise _Denied(404, "invalid_request", 90014, f"There is no endpoint {method} {path}.")
+        raise Denied(404, "invalid_request", 90014, f"There is no endpoint {method} {path}.")
 
     def _known_tenant(self, tenant: str, *, common: bool) -> None:
         known = {self.tenant.lower(), "adfs", *(("common", "organizations") if common else ())}
         if tenant.lower() not in known:
-            raise _Denied(
+            raise Denied(
                 400, "invalid_request", 90002, f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID."
             )
 
     def _token(self, environ: dict[str, Any], *, v2: bool) -> Json:
         form = _form(environ)
         if not form.get("grant_type"):
-            raise _Denied(400, "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'.")
+            raise Denied(400, "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'.")
+        if form["grant_type"] in ("password", "refresh_token"):
+            return self.users.token(form, v2=v2)
         if form["grant_type"] != "client_credentials":
-            raise _Denied(
+            raise Denied(
                 400, "unsupported_grant_type", 70003, f"The app requested an unsupported grant type '{form['grant_type']}'."
             )
         client_id, secret = _credentials(environ, form)
         client = self.clients.get(client_id.lower())
         if client is None:
-            raise _Denied(
+            raise Denied(
                 400, "unauthorized_client", 700016, f"Application with identifier '{client_id}' was not found in the directory."
             )
         if not any(hmac.compare_digest(known.encode(), secret.encode()) for known in client.secrets):
-            raise _Denied(
+            raise Denied(
                 401,
                 "invalid_client",
                 7000215,
@@ -135,7 +144,7 @@ class Entra:
             )
         asked = "scope" if v2 else "resource"
         if not form.get(asked, "").strip():
-            raise _Denied(400, "invalid_request", 900144, f"The request body must contain the following parameter: '{asked}'.")
+            raise Denied(400, "invalid_request", 900144, f"The request body must contain the following parameter: '{asked}'.")
         audience = audience_of(form["scope"]) if v2 else form["resource"]
         token = self.issuer.issue(client.id, client.object_id, audience, version="2.0" if v2 else "1.0")
         return self._granted(token, audience, v2=v2)
@@ -179,7 +188,7 @@ class Entra:
             "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}],
         }
 
-    def _error(self, denied: _Denied) -> Json:
+    def _error(self, denied: Denied) -> Json:
         trace, correlation = self.clock.uuid(), self.clock.uuid()
         stamp = f"{self.clock.utc():%Y-%m-%d %H:%M:%SZ}"
         text = f"AADSTS{denied.code}: {denied.text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}"
@@ -196,7 +205,7 @@ class Entra:
 def _form(environ: dict[str, Any]) -> dict[str, str]:
     length = environ.get("CONTENT_LENGTH") or "0"
     if not length.isdigit() or int(length) > _FORM_LIMIT:
-        raise _Denied(400, "invalid_request", 900144, "The request body is missing or too large.")
+        raise Denied(400, "invalid_request", 900144, "The request body is missing or too large.")
     data = environ["wsgi.input"].read(int(length)) if int(length) else b""
     return dict(parse_qsl(data.decode("utf-8", "replace"), keep_blank_values=True))
 
@@ -208,11 +217,11 @@ def _credentials(environ: dict[str, Any], form: dict[str, str]) -> tuple[str, st
         try:
             name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            raise _Denied(400, "invalid_request", 900144, "The Authorization header is malformed.") from None
+            raise Denied(400, "invalid_request", 900144, "The Authorization header is malformed.") from None
         return unquote(name), unquote(secret)
     if not form.get("client_id"):
-        raise _Denied(400, "invalid_request", 900144, "The request body must contain the following parameter: 'client_id'.")
+        raise Denied(400, "invalid_request", 900144, "The request body must contain the following parameter: 'client_id'.")
     if not form.get("client_secret"):
         text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
-        raise _Denied(401, "invalid_client", 7000218, text)
+        raise Denied(401, "invalid_client", 7000218, text)
     return form["client_id"], form["client_secret"]

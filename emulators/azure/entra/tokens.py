@@ -44,8 +44,8 @@ class Issuer:
             key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.key_id, "x5t": self.key_id}
             return {"keys": [{**key, "n": _base64url(numbers.n), "e": _base64url(numbers.e), "issuer": self.issuer}]}
 
-    def issue(self, client_id: str, object_id: str, audience: str, *, version: str) -> str:
-        """A signed token for a service principal."""
+    def issue(self, client_id: str, object_id: str, audience: str, *, version: str, **more: str) -> str:
+        """A signed token for a service principal; `more` are further claims, such as those of a user."""
         now = int(self._clock.now())
         claims = {
             "aud": audience,
@@ -62,6 +62,7 @@ class Issuer:
             "tid": self.tenant,
             "uti": self._clock.uuid(),
             "ver": version,
+            **more,
         }
         with self._lock:
             return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.key_id, "x5t": self.key_id})

@@ -6,7 +6,7 @@ import re
 from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
 from emulators.azure.outside import StorageService
 from emulators.azure.provisioning import provision
-from emulators.azure.tracked import SUBSCRIPTION, Kind, add_reads, located, tags_of
+from emulators.azure.tracked import SUBSCRIPTION, Kind, add_reads, listing, located, tags_of
 from emulators.clock import iso
 
 _RULE = "Storage account name must be between 3 and 24 characters in length and use numbers and lower-case letters only."
@@ -33,10 +33,34 @@ class StorageAccounts:
 
     def __init__(self, arm: Arm, service: StorageService):
         self.arm, self.service = arm, service
-        add_reads(arm, ACCOUNT, self.render, patch=False)
+        add_reads(arm, ACCOUNT, patch=False)
+        for template, handler in (
+            (ACCOUNT.template, self.get),
+            (ACCOUNT.collection, self.in_group),
+            (f"{SUBSCRIPTION}/providers/{ACCOUNT.type}", self.in_subscription),
+        ):
+            arm.router.replace("GET", template, handler)
 
-    def render(self, account: Resource) -> Json:
-        return account.json()
+    def render(self, account: Resource, call: Call) -> Json:
+        """The account with endpoints that this caller can reach."""
+        body = account.json()
+        endpoints = account.properties.get("primaryEndpoints")
+        if endpoints is not None:
+            reachable = self.arm.faces.of(call.base_url).endpoints(account.name)
+            body["properties"] = {**account.properties, "primaryEndpoints": {**endpoints, **reachable}}
+        return body
+
+    def get(self, call: Call) -> Answer:
+        return Answer(200, self.render(self.arm.store.need(call.path), call))
+
+    def in_group(self, call: Call) -> Answer:
+        return self._list(call, f"/subscriptions/{call.subscription}/resourceGroups/{call.group}")
+
+    def in_subscription(self, call: Call) -> Answer:
+        return self._list(call, f"/subscriptions/{call.subscription}")
+
+    def _list(self, call: Call, under: str) -> Answer:
+        return listing(self.arm.store.of_type(ACCOUNT.type, under=under), lambda account: self.render(account, call))
 
     @operation("POST", SUBSCRIPTION + "/providers/Microsoft.Storage/checkNameAvailability")
     def check_name(self, call: Call) -> Answer:
@@ -62,7 +86,7 @@ class StorageAccounts:
         head |= {"sku": {"name": sku, "tier": sku.split("_")[0]}, "kind": kind}
         if existing is not None:
             existing.body.update(head)
-            return Answer(200, self.render(existing))
+            return Answer(200, self.render(existing, call))
         if self.find(call["name"]) is not None:
             raise Refusal(409, "StorageAccountAlreadyTaken", f"The storage account named {call['name']} is already taken.")
         account = Resource(call.path, ACCOUNT.type, head)
@@ -74,6 +98,7 @@ class StorageAccounts:
             account,
             status=202,
             seconds=15,
+            render=lambda made: self.render(made, call),
             state="Creating",
             then=lambda: self._open(account),
             with_body=False,
@@ -96,7 +121,7 @@ class StorageAccounts:
             text = read(body, f"properties.{name}", str)
             if text is not None:
                 account.properties[name] = text
-        return Answer(200, self.render(account))
+        return Answer(200, self.render(account, call))
 
     @operation("DELETE", ACCOUNT.template)
     def delete(self, call: Call) -> Answer:

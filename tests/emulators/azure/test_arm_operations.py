@@ -151,7 +151,13 @@ def test_an_operation_is_not_shown_to_strangers(world: Any) -> None:
 def test_where_time_flows_an_operation_ends_by_itself(world: Any) -> None:
     clock = Clock(flow=200.0)
     arm = type(world.azure.arm)(
-        clock, subscriptions=[SUBSCRIPTION], check_token=lambda token, url: {}, challenge="", locations=["westeurope"], fast=False
+        clock,
+        subscriptions=[SUBSCRIPTION],
+        check_token=lambda token, url: {},
+        faces=world.azure.faces,
+        tenant=world.azure.tenant,
+        locations=["westeurope"],
+        fast=False,
     )
     call = Call("PUT", VNET, {}, {}, None, {}, "1", {}, "https://m", "c")
 
