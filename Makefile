@@ -9,8 +9,10 @@ OUT ?= out/drill
 ARGS ?=
 SOURCE := drillbed emulators harness reference_impl tests
 DISK ?=
+SEEDS ?= 200
+FIRST ?= 0
 
-.PHONY: help setup drill test conformance lint constraints clean
+.PHONY: help setup drill test conformance soak lint constraints clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +30,9 @@ test: setup ## Run all tests through tox; ARGS='tests/emulators -k lease' runs s
 
 conformance: setup ## Judge the reference implementation by specs/; results go to build/conformance/reference
 	@$(BIN)/drillbed conform $(ARGS)
+
+soak: setup ## Run seeded faults of the data plane: SEEDS=2000, FIRST=0
+	@$(BIN)/python tests/reference_impl/soak.py $(SEEDS) $(FIRST)
 
 lint: ## Check style, formatting and types
 	@deploy/setup.sh environment

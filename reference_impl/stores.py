@@ -61,5 +61,6 @@ def state_name(machine_id: str, generation: int) -> str:
     return f"state/{machine_id}/{generation}.json"
 
 
-def checksum_name(machine_id: str, disk_id: str) -> str:
-    return f"checksums/{machine_id}/{disk_id}"
+def checksum_name(machine_id: str, disk_id: str, fence: int, number: int) -> str:
+    """`fence` belongs to who publishes: a worker that comes late cannot write over what its successor published."""
+    return f"checksums/{machine_id}/{disk_id}/{fence:020d}-{number:020d}"

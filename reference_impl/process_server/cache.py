@@ -148,6 +148,11 @@ class Lane:
             self.uploaded = log.last
             self.last_tag = tag or self.last_tag
 
+    def forgotten(self, first: int) -> None:
+        """The store does not hold the log that begins with `first` any more: it and what follows go up again."""
+        with self.lock:
+            self.uploaded = min(self.uploaded, first - 1)
+
     def drop_logs(self, processed: int) -> None:
         """Logs that the worker has gone past are not needed any more."""
         with self.lock:

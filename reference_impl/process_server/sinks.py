@@ -56,6 +56,8 @@ class StorageSink:
     _untold_marked: bool = False
     _told_at: float = 0.0
     _looked_at: float = 0.0
+    _processed: int = 0  #: as of the last look
+    _given_up: int = 0  #: the log that could not be sent again
     _tags: dict[int, dict[str, Any] | None] = field(default_factory=dict)
 
     @property
@@ -81,8 +83,7 @@ class StorageSink:
             taken = self.lane.take(SEAL_BYTES)
             if not taken:
                 self._tell()
-                self._look()
-                return "idle"
+                return "moved" if self._look() else "idle"
             sealed = seal(self.lane, taken, self.clock, self.rules, data_key(self.settings))
             self.lane.sealed_as(taken, sealed.raw, sealed.digest)
             self._tags = {taken[0].first: sealed.tag}
@@ -95,12 +96,15 @@ class StorageSink:
     def _upload(self, log: LogFile) -> Step:
         """One Put Blob with `If-None-Match: *`: a log is written once and never changed."""
         raw = log.path.read_bytes()
-        name = stores.log_name(self.lane.machine_id, self.lane.generation, log.first)
+        name = self._name(log.first)
         try:
             self._open().put_blob(self._container, name, raw, if_absent=True)
         except ResourceExistsError:
-            if self._open().get_blob(self._container, name)[-32:] != raw[-32:]:
+            there = self._open().get_blob(self._container, name)
+            if there != raw and _sound(there) is not None:
                 return "lost"  # somebody else writes logs for this machine: one of the two has an old memory
+            if there != raw:
+                self._open().put_blob(self._container, name, raw)  # nobody can have applied what is damaged
         self.lane.note_uploaded(log, self._tag_of(log, raw))
         self._untold_bytes += log.size
         return "moved"
@@ -126,23 +130,68 @@ class StorageSink:
         self._open().send(self._cache["queue"], text)
         self._untold_bytes, self._untold_marked, self._told_at = 0, False, now
 
-    def _look(self) -> None:
-        if self.lane.logs and self.clock.now() - self._looked_at >= LOOK_SECONDS:
-            self._looked_at = self.clock.now()
-            state = self._state()
-            if state is not None:
-                self.lane.drop_logs(int(state.get("processedSequence", 0)))
+    def _look(self) -> bool:
+        """Make room where the worker has gone past; send again what the store lost or damaged (then True).
+
+        What was processed at two looks is kept no longer: by the second a store has not forgotten the first any more.
+        """
+        if not self.lane.logs or self.clock.now() - self._looked_at < LOOK_SECONDS:
+            return False
+        self._looked_at = self.clock.now()
+        state = self._state()
+        if state is None:
+            return False
+        processed = int(state.get("processedSequence", 0))
+        self.lane.drop_logs(min(processed, self._processed))
+        self._processed = processed
+        return self._resend_forgotten(processed) or self._resend_damaged(state, processed)
+
+    def _resend_forgotten(self, processed: int) -> bool:
+        there = {entry.name for entry in self._open().list_blobs(self._container, self._prefix())}
+        lost = (log for log in list(self.lane.logs) if processed < log.last <= self.lane.uploaded)
+        first = next((log.first for log in lost if self._name(log.first) not in there), None)
+        if first is None:
+            return False
+        self.lane.forgotten(first)
+        self._untold_marked = True
+        return True
+
+    def _resend_damaged(self, state: Mapping[str, Any], processed: int) -> bool:
+        """A worker cannot apply a log: put our copy in its place. Without one, give up all from there on, and say so."""
+        first = int(state.get("damaged") or 0)
+        if not first or first == self._given_up:
+            return False
+        chain = bytes.fromhex(state["chain"])
+        copied = next((log for log in list(self.lane.logs) if log.first == first), None)
+        raw = copied.path.read_bytes() if copied is not None else b""
+        ours = _sound(raw)
+        if ours is not None and ours.previous == chain:
+            self._open().put_blob(self._container, self._name(first), raw)
+            self._untold_marked = True
+            return True
+        self._given_up = first
+        for entry in self._open().list_blobs(self._container, self._prefix()):
+            if entry.name >= self._name(first):
+                stores.delete_if_there(self._open(), self._container, entry.name)
+        self.lane.restart_at(processed, chain)  # the agent finds that we have less than it sent: a resync is due (REP-013)
+        return True
+
+    def _prefix(self) -> str:
+        return self._name(0).rpartition("/")[0] + "/"
+
+    def _name(self, first: int) -> str:
+        return stores.log_name(self.lane.machine_id, self.lane.generation, first)
 
     def position(self) -> bool:
-        prefix = stores.log_name(self.lane.machine_id, self.lane.generation, 0).rpartition("/")[0] + "/"
         try:
-            names = [entry.name for entry in self._open().list_blobs(self._container, prefix)]
+            names = [entry.name for entry in self._open().list_blobs(self._container, self._prefix())]
             state = self._state() or {}
             position, chain = int(state.get("processedSequence", 0)), bytes.fromhex(state.get("chain", hrl.GENESIS.hex()))
-            if names:
-                newest = hrl.inspect(self._open().get_blob(self._container, names[-1]))
-                if newest.last > position:
+            for name in reversed([name for name in names if name > self._name(position)]):
+                newest = _sound(self._open().get_blob(self._container, name))
+                if newest is not None:
                     position, chain = newest.last, newest.digest
+                    break
         except (*stores.STORE_ERRORS, ValueError):
             self._store = None
             return False
@@ -157,10 +206,10 @@ class StorageSink:
                 return "later"
             if state.get("fresh") and sequence <= len(self.settings["disks"]):
                 return "none"
-            published = state.get("checksums", {}).get(disk)
-            if not isinstance(published, int) or published < sequence:
+            number, name = state.get("checksums", {}).get(disk) or (0, "")
+            if number < sequence:
                 return "later"
-            return self._open().get_blob(self._container, stores.checksum_name(self.lane.machine_id, disk))
+            return self._open().get_blob(self._container, name) if name else "none"
         except stores.STORE_ERRORS:
             return "later"
 
@@ -173,6 +222,14 @@ class StorageSink:
             stores.ensure_container(self._store, self._container)
             self._store.create_queue(self._cache["queue"])
         return self._store
+
+
+def _sound(raw: bytes) -> hrl.LogHead | None:
+    """What a log says; None when it is damaged."""
+    try:
+        return hrl.inspect(raw)
+    except hrl.DamagedLog:
+        return None
 
 
 @dataclass(slots=True)

@@ -1,11 +1,12 @@
 """Logs become page blobs, tags become snapshots (REP-008, REP-010)."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import xxhash
+from azure.core.exceptions import ResourceExistsError
 
 from reference_impl import hrl, stores
 from reference_impl.coalesce import Extents, latest, merged
@@ -23,6 +24,8 @@ PAGES_BYTES = 4 << 20
 GATHER_BYTES = 32 << 20
 #: A log stays this long after it was applied: what a store acknowledged it may still forget.
 KEEP_LOG_SECONDS = 60.0
+#: Fences of a generation are above those of all generations before it.
+FENCES = 1 << 32
 TYPES = {"crash": "CrashConsistent", "shutdown": "CrashConsistent", "app": "ApplicationConsistent"}
 
 ZERO_BLOCK_DIGEST = xxhash.xxh3_128_digest(bytes(BLOCK))
@@ -78,6 +81,20 @@ class Replica:
         """The state under its lease (a context manager)."""
         return held(self.cache, self.container, self.machine_id, self.generation)
 
+    def _fence(self, here: Held) -> None:
+        """Before the first change in a hold: no request of an earlier hold reaches the pages any more, whoever's it was.
+
+        The lease alone is not enough: a worker that slept, or a request that was under way for long, would still come through.
+        """
+        if here.fenced:
+            return
+        state = here.state
+        state.fence = max(state.fence, self.generation * FENCES) + 1
+        here.save()
+        for disk in self.disks if not state.preparing else ():
+            self.target.raise_fence(self.target_container, disk.blob, state.fence)
+        here.fenced = True
+
     def blob_of(self, disk_id: str) -> str:
         return next(disk.blob for disk in self.disks if disk.disk_id == disk_id)
 
@@ -88,13 +105,30 @@ class Replica:
         for store, container in ((self.cache, self.container), (self.target, self.target_container)):
             stores.ensure_container(store, container)
         name = stores.state_name(self.machine_id, self.generation)
-        if stores.get_if_there(self.cache, self.container, name) is not None:
+        with suppress(ResourceExistsError):  # another worker was told as well, or we were told again
+            state = ReplicaState(open=set(range(len(self.disks))), preparing=True)
+            self.cache.put_blob(self.container, name, state.encode(), if_absent=True)
+        if not self._preparing(name):
             return
-        kept = [self._prepare_disk(disk, keep=keep) for disk in self.disks]
-        state = ReplicaState(fresh=not any(kept), open=set(range(len(self.disks))))
-        self.cache.put_blob(self.container, name, state.encode(), if_absent=True)
+        with self.held() as here:
+            if here.state.preparing:
+                self._fence(here)
+                kept = [self._prepare_disk(here, disk, keep=keep) for disk in self.disks]
+                here.state.fresh, here.state.preparing = not any(kept), False
+                here.save()
 
-    def _prepare_disk(self, disk: ReplicaDisk, *, keep: bool) -> bool:
+    def _preparing(self, name: str) -> bool:
+        said = stores.get_json(self.cache, self.container, name)
+        return said is None or bool(said.get("preparing"))
+
+    def _prepare_disk(self, here: Held, disk: ReplicaDisk, *, keep: bool) -> bool:
+        here.renew()
+        kept = self._lay_out(disk, keep=keep)
+        self.target.raise_fence(self.target_container, disk.blob, here.state.fence)
+        return kept
+
+    def _lay_out(self, disk: ReplicaDisk, *, keep: bool) -> bool:
+        """The page blob of a disk, with the footer of a VHD; True when an old one was kept."""
         size = vhd.blob_bytes(disk.size)
         if keep:
             found = [entry.size for entry in self.target.list_blobs(self.target_container, disk.blob) if entry.name == disk.blob]
@@ -105,6 +139,12 @@ class Replica:
         end = size - vhd.FOOTER_BYTES
         self.target.put_pages(self.target_container, disk.blob, end, vhd.footer(end, self.clock.uuid(), self.clock.now()))
         return False
+
+    def damaged(self) -> bool:
+        """Whether the log in hand was found damaged, by whichever worker."""
+        name = stores.state_name(self.machine_id, self.generation)
+        said = stores.get_json(self.cache, self.container, name)
+        return said is not None and bool(said.get("damaged"))
 
     # applying --------------------------------------------------------------------------------------------------------
 
@@ -119,6 +159,20 @@ class Replica:
             if raw is None:
                 self._settle(here)
                 return False
+            self._fence(here)
+            log = self._open_log(here, raw)
+            for frame in log.frames:
+                if frame.last > state.processed:
+                    self._take(here, frame)
+            state.log_first, state.chain = log.head.last + 1, log.head.digest
+            state.done.append((log.head.first, self.clock.now()))
+        self._settle(here)
+        return True
+
+    def _open_log(self, here: Held, raw: bytes) -> Log:
+        """The log in hand, checked. One that must not be applied is noted in the state, for the process server to see."""
+        state = here.state
+        try:
             log = hrl.read(
                 raw,
                 self.key,
@@ -128,13 +182,13 @@ class Replica:
                 previous=state.chain,
             )
             self._check_bounds(log)
-            for frame in log.frames:
-                if frame.last > state.processed:
-                    self._take(here, frame)
-            state.log_first, state.chain = log.head.last + 1, log.head.digest
-            state.done.append((log.head.first, self.clock.now()))
-        self._settle(here)
-        return True
+        except DamagedLog:
+            self._write_out(here)
+            state.damaged = state.log_first
+            here.save()
+            raise
+        state.damaged = 0
+        return log
 
     def _take(self, here: Held, frame: Frame) -> None:
         """One frame: its changes are gathered, its marks acted on with everything before them written."""
@@ -164,14 +218,14 @@ class Replica:
         here.renew()
         here.state.fresh = False
         for index, extents in sorted(latest(gathered).items()):
-            self._write_disk(self.disks[index], extents)
+            self._write_disk(self.disks[index], extents, here.state.fence)
 
-    def _write_disk(self, disk: ReplicaDisk, extents: Extents) -> None:
+    def _write_disk(self, disk: ReplicaDisk, extents: Extents, fence: int) -> None:
         for whole in merged(extents.ranges(), PAGES_BYTES):
             if whole.data is None:
-                self.target.clear_pages(self.target_container, disk.blob, whole.offset, whole.length)
+                self.target.clear_pages(self.target_container, disk.blob, whole.offset, whole.length, fence=fence)
             else:
-                self.target.put_pages(self.target_container, disk.blob, whole.offset, bytes(whole.data))
+                self.target.put_pages(self.target_container, disk.blob, whole.offset, bytes(whole.data), fence=fence)
 
     def _check_bounds(self, log: Log) -> None:
         """A log that is sound in itself must also fit the disks: nothing of it is applied otherwise."""
@@ -187,9 +241,14 @@ class Replica:
         state = here.state
         if mark.kind is Kind.SYNC_BEGIN:
             state.open.add(mark.disk)
-            if not state.fresh:
-                self.publish(state, mark.disk, number)
+            before = state.checksums.get(self.disks[mark.disk].disk_id)
+            if state.fresh:
+                state.checksums[self.disks[mark.disk].disk_id] = (number, "")
+            else:
+                self.publish(here, mark.disk, number)
             here.save()
+            if before is not None and before[1] and before[0] != number:
+                stores.delete_if_there(self.cache, self.container, before[1])
         elif mark.kind is Kind.SYNC_END:
             state.open.discard(mark.disk)
         elif mark.tag is not None and not (state.open and self.rules.point_needs_all_disks):
@@ -241,12 +300,13 @@ class Replica:
 
     # checksums -------------------------------------------------------------------------------------------------------
 
-    def publish(self, state: ReplicaState, index: int, number: int) -> str:
+    def publish(self, here: Held, index: int, number: int) -> str:
         """Write what the replica of a disk holds now as digests of 64 KiB blocks (REP-014). Returns the blob's name."""
-        disk = self.disks[index]
-        name = stores.checksum_name(self.machine_id, disk.disk_id)
+        self._fence(here)
+        disk, state = self.disks[index], here.state
+        name = stores.checksum_name(self.machine_id, disk.disk_id, state.fence, number)
         self.cache.put_blob(self.container, name, self._digests(disk))
-        state.checksums[disk.disk_id] = number
+        state.checksums[disk.disk_id] = (number, name)
         return name
 
     def _digests(self, disk: ReplicaDisk) -> bytes:
@@ -266,7 +326,8 @@ class Replica:
         """Delete everything that belongs to this replica."""
         for disk in self.disks:
             stores.delete_if_there(self.target, self.target_container, disk.blob, with_snapshots=True)
-            stores.delete_if_there(self.cache, self.container, stores.checksum_name(self.machine_id, disk.disk_id))
+        for entry in self.cache.list_blobs(self.container, f"checksums/{self.machine_id}/"):
+            stores.delete_if_there(self.cache, self.container, entry.name)
         self.forget_generation()
 
     def forget_generation(self) -> None:

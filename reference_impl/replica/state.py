@@ -27,9 +27,13 @@ class ReplicaState:
     chain: bytes = hrl.GENESIS
     fresh: bool = True
     open: set[int] = field(default_factory=set)  #: disks that are not exact
-    checksums: dict[str, int] = field(default_factory=dict)  #: disk id to the number they were published at
+    #: Disk id to the number they were published at and the blob they are in (none: all zero).
+    checksums: dict[str, tuple[int, str]] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
     done: list[tuple[int, float]] = field(default_factory=list)  #: logs to delete, and when they were finished with
+    fence: int = 0  #: the sequence number of the page blobs: rises with each hold that changes something
+    preparing: bool = False  #: the page blobs are not all there yet
+    damaged: int = 0  #: first number of a log that must not be applied; the process server sends it again
 
     def encode(self) -> bytes:
         return json.dumps(
@@ -43,6 +47,9 @@ class ReplicaState:
                 "checksums": self.checksums,
                 "points": [point.document() for point in self.points],
                 "done": self.done,
+                "fence": self.fence,
+                "preparing": self.preparing,
+                "damaged": self.damaged,
             }
         ).encode()
 
@@ -57,11 +64,14 @@ class ReplicaState:
                 bytes.fromhex(said["chain"]),
                 bool(said["fresh"]),
                 set(said["open"]),
-                dict(said["checksums"]),
+                {disk: (int(number), str(name)) for disk, (number, name) in said["checksums"].items()},
                 [Point(**point) for point in said["points"]],
                 [(int(first), float(when)) for first, when in said["done"]],
+                int(said["fence"]),
+                bool(said["preparing"]),
+                int(said["damaged"]),
             )
-        except (KeyError, TypeError) as fault:
+        except (KeyError, TypeError, AttributeError) as fault:
             raise ValueError(f"the state of the replica cannot be read: {fault}") from None
 
 
@@ -74,6 +84,7 @@ class Held:
     name: str
     lease: str
     state: ReplicaState
+    fenced: bool = False  #: this hold has raised the fence
 
     def save(self) -> None:
         self.store.put_blob(self.container, self.name, self.state.encode(), lease=self.lease)

@@ -137,9 +137,7 @@ def checksums(worker: Worker, said: Mapping[str, Any]) -> Process:
     replica = worker.replica(str(said["machineId"]))
     yield from worker.advance(replica)
     with replica.held() as here:
-        named = {
-            disk.disk_id: replica.publish(here.state, index, here.state.processed) for index, disk in enumerate(replica.disks)
-        }
+        named = {disk.disk_id: replica.publish(here, index, here.state.processed) for index, disk in enumerate(replica.disks)}
         here.save()
     return {"processedSequence": here.state.processed, "checksums": named}
 

@@ -116,8 +116,19 @@ class ReplicaWorker:
             return None
 
     def _beat(self) -> None:
+        self._forget_repaired()
         damaged = [{"machineId": machine, "symptom": "log-damaged", "detail": text} for machine, text in self.damaged.items()]
         self._call("heartbeat", {"time": iso(self.clock.now()), "symptoms": damaged})
+
+    def _forget_repaired(self) -> None:
+        """What one worker found damaged another may have applied since, after it was sent again."""
+        for machine_id in list(self.damaged):
+            replica = self.find(machine_id)
+            try:
+                if replica is None or not replica.damaged():
+                    self.damaged.pop(machine_id, None)
+            except stores.STORE_ERRORS:
+                continue
 
     def _take_work(self) -> None:
         answer = self._call("work", {"waitSeconds": 0})

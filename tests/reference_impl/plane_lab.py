@@ -72,6 +72,8 @@ class FakeService:
 
     def __init__(self) -> None:
         self.waiting: list[dict[str, Any]] = []
+        self.workers: dict[str, list[dict[str, Any]]] = {}  #: component id to what only this one is still to be given
+        self.replicated: dict[str, dict[str, Any]] = {}
         self.results: dict[str, dict[str, Any]] = {}
         self.points: dict[str, dict[str, Any]] = {}
         self.beats: list[dict[str, Any]] = []
@@ -87,14 +89,24 @@ class FakeService:
         )
 
     def _register(self, request: Request) -> dict[str, Any]:
-        return {"componentId": "w1", "token": "worker", "vault": "v", "fabric": "f", "heartbeatSeconds": 60, "pollSeconds": 10}
+        name = request.json()["name"]
+        self.workers.setdefault(name, list(self.replicated.values()))
+        return {"componentId": name, "token": "worker", "vault": "v", "fabric": "f", "heartbeatSeconds": 60, "pollSeconds": 10}
 
     def _beat(self, request: Request) -> dict[str, Any]:
         self.beats.append(request.json())
         return {}
 
     def _work(self, request: Request) -> dict[str, Any]:
-        given, self.waiting = self.waiting, []
+        name = request.params["id"]
+        given = [*self.waiting, *self.workers.get(name, [])]
+        self.waiting, self.workers[name] = [], []
+        for item in given:  # every worker is told of every machine
+            if item["kind"] == "replicate" and self.replicated.get(item["input"]["machineId"]) != item:
+                self.replicated[item["input"]["machineId"]] = item
+                for other in self.workers:
+                    if other != name:
+                        self.workers[other].append(item)
         return {"work": given}
 
     def _result(self, request: Request) -> dict[str, Any]:
@@ -110,10 +122,10 @@ class FakeService:
 class PlaneLab:
     """One site, one worker; machines are added by tests."""
 
-    def __init__(self, folder: Path, *, seed: int = 0, rules: Rules | None = None):
+    def __init__(self, folder: Path, *, seed: int = 0, rules: Rules | None = None, transport: InProcess | None = None):
         self.folder, self.rules = folder, rules or Rules()
         self.clock = Clock(seed=seed)
-        self.network = Network(self.clock, InProcess(), links=("internet", "backbone", "vpn"))
+        self.network = Network(self.clock, transport or InProcess(), links=("internet", "backbone", "vpn"))
         self.storage = MemoryStorage(self.clock)
         for account in ("cache", "target"):
             self.storage.create_account(account, base64.b64encode(account.encode() * 8).decode(), "a2V5Mg==")
