@@ -85,7 +85,7 @@ class Site:
     def __post_init__(self) -> None:
         users = {ADMINISTRATOR[0]: (ADMINISTRATOR[1], "Admin"), REPLICATION[0]: (REPLICATION[1], "Admin")}
         self.vcenter = VCenter(self.clock, self.folder / "vcenter", users=users, hooks=self)
-        self.places.host("vcenter").listen(443, self.vcenter.wsgi)
+        self.places.host("vcenter").listen(443, self.vcenter.wsgi, asgi=self.vcenter.asgi)
 
     # machines --------------------------------------------------------------------------------------------------------
 

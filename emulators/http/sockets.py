@@ -170,7 +170,7 @@ class SocketListener:
         self._bridge = WSGIMiddleware(_named(host, port, app, tls), workers=8)
         files = _certificate(transport.authorities, host) if tls else {}
         config = uvicorn.Config(
-            asgi or self._bridge,
+            _bare(host, port, asgi, self._bridge, tls) if asgi is not None else self._bridge,
             http="httptools",
             ws="none",
             lifespan="off",
@@ -218,6 +218,27 @@ def _certificate(authorities: Authorities, host: Host) -> dict[str, Any]:
     names = [*host.network.names_of(host), host.address, "127.0.0.1", "localhost"]
     certificate, key = authorities.leaf(host.authority, host.name, [name for name in names if name])
     return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
+
+
+def _bare(host: Host, port: int, app: Any, bridge: Any, tls: bool) -> Any:
+    """An ASGI application beside its WSGI twin, which it finds as `scope["drillbed.wsgi"]` for what it leaves to that."""
+    network = host.network
+
+    async def named(scope: Any, receive: Any, send: Any) -> None:
+        client = scope.get("client")
+        peer = network.find(client[0]) if client else None
+        scope["drillbed.peer"] = peer.name if peer else "operator"
+        scope["drillbed.wsgi"] = bridge
+        if peer is None:
+            network.record("operator", host.name, port, tls=tls, sent=_length(scope), received=0)
+        await app(scope, receive, send)
+
+    return named
+
+
+def _length(scope: Any) -> int:
+    told = next((value for name, value in scope.get("headers", ()) if name == b"content-length"), b"")
+    return int(told) if told.isdigit() else 0
 
 
 def _named(host: Host, port: int, app: WsgiApp, tls: bool) -> WsgiApp:

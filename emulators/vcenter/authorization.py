@@ -59,6 +59,9 @@ class Authorization:
     users: dict[str, str] = field(default_factory=dict)
     roles: dict[int, Role] = field(default_factory=system_roles)
     permissions: list[Permission] = field(default_factory=list)
+    #: The role that a user has by inheritance from an entity downwards, as long as the tree and the permissions stay.
+    _inherited: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    _stamp: tuple[int, int, int] = (0, 0, 0)
 
     def knows(self, user: str, password: str) -> bool:
         """Whether the password is that of the user (names without case, as vCenter has them)."""
@@ -68,15 +71,31 @@ class Authorization:
 
     def role(self, inventory: Inventory, user: str, entity: Any) -> Role | None:
         """The role of a user on an entity: the nearest permission upwards decides."""
-        distance = 0
-        while entity is not None:
-            for permission in self.permissions:
-                mine = permission.entity == entity.moid and permission.principal.lower() == user.lower()
-                if mine and (distance == 0 or permission.propagate):
-                    return self.roles[permission.role]
-            distance += 1
-            entity = inventory.find(entity.parent.moid) if entity.parent else None
-        return None
+        stamp = (inventory.tree, id(self.permissions), len(self.permissions))
+        if stamp != self._stamp:
+            self._inherited.clear()
+            self._stamp = stamp
+        user = user.lower()
+        for permission in self.permissions:
+            if permission.entity == entity.moid and permission.principal.lower() == user:
+                return self.roles[permission.role]
+        found = self._from_above(inventory, user, entity.parent)
+        return self.roles[found] if found is not None else None
+
+    def _from_above(self, inventory: Inventory, user: str, parent: Ref | None) -> int | None:
+        if parent is None:
+            return None
+        known = self._inherited.get((user, parent.moid), 0)
+        if known != 0:  # no role has the id 0
+            return known
+        found = None
+        entity = inventory.find(parent.moid)
+        if entity is not None:
+            mine = (p for p in self.permissions if p.propagate and p.entity == entity.moid and p.principal.lower() == user)
+            here = next(mine, None)
+            found = here.role if here is not None else self._from_above(inventory, user, entity.parent)
+        self._inherited[user, parent.moid] = found
+        return found
 
     def allows(self, inventory: Inventory, user: str, entity: Any, privilege: str) -> bool:
         role = self.role(inventory, user, entity)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from emulators.vcenter.disks import Disk, NoSpace
-from emulators.vcenter.layers import Layer, data_areas, open_layer
+from emulators.vcenter.layers import Layer, OpenFiles, data_areas, open_layer
 from emulators.vcenter.vmdk import BLOCK, SECTOR, Descriptor, NotAVmdk, write_descriptor
 
 _COPY = 1024 * 1024
@@ -25,6 +25,7 @@ class DiskStore:
         self._disks: dict[str, Disk] = {}  # by the relative name of each of their descriptors
         self._lock = threading.RLock()
         self._used = 0
+        self._open = OpenFiles()
         self.folder.mkdir(parents=True, exist_ok=True)
 
     # names -----------------------------------------------------------------------------------------------------------
@@ -60,10 +61,13 @@ class DiskStore:
         descriptor.cid = self._new_uuid().replace("-", "")[:8]
         extent = path.with_name(descriptor.extent)
         file = os.open(extent, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        os.ftruncate(file, size)
+        try:
+            os.ftruncate(file, size)
+        finally:
+            os.close(file)
         write_descriptor(path, descriptor)
-        layer = Layer(path, descriptor, file)
-        disk = Disk(self, relative, [layer], layer, change_uuid(self._new_uuid()), np.zeros(-(-size // BLOCK), np.uint32))
+        layer = Layer(path, descriptor)
+        disk = Disk(self, relative, [layer], layer, change_uuid(self._new_uuid()))
         self.know(disk, layer)
         try:
             if source is not None:
@@ -93,9 +97,10 @@ class DiskStore:
                 base.descriptor.uuid = disk_uuid(self._new_uuid())
                 write_descriptor(base.path, base.descriptor)
             disk = Disk(self, self.relative(base.path), layers, layers[-1], change_uuid(self._new_uuid()))
-            disk.generations, disk.generation = self._load_generations(disk)
             for layer in layers:
                 self.know(disk, layer)
+            disk.map, disk.generation = self._load_generations(disk)
+            disk.held = int(np.count_nonzero(disk.map))
             self.recount()
             return disk
 
@@ -111,6 +116,7 @@ class DiskStore:
         self.recount()
 
     def know(self, disk: Disk, layer: Layer) -> None:
+        layer.lock, layer.pool = disk.lock, self._open
         with self._lock:
             self._disks[self.relative(layer.path)] = disk
 
@@ -148,6 +154,9 @@ class DiskStore:
 
     def save_generations(self, disk: Disk) -> None:
         """Keep the block map beside the disk (`-ctk.vmdk`), so that it is found again with the file."""
+        if not disk.unsaved:
+            return
+        disk.unsaved = False
         tracking_file(disk).write_bytes(b"CTK1" + disk.generation.to_bytes(4, "little") + disk.generations.tobytes())
 
     def _load_generations(self, disk: Disk) -> tuple[Any, int]:

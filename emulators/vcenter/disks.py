@@ -32,8 +32,11 @@ class Disk:
     layers: list[Layer]
     top: Layer
     change_uuid: str
-    generations: Any = None
+    map: Any = None  #: generation of each block; made when first needed
     generation: int = 1
+    held: int = 0  #: blocks ever written
+    revision: int = 0  #: counts what changes `used`
+    unsaved: bool = False
     pins: dict[str, Layer] = field(default_factory=dict)
     lock: Any = field(default_factory=threading.RLock)
 
@@ -48,6 +51,13 @@ class Disk:
     @property
     def thin(self) -> bool:
         return self.layers[0].descriptor.thin
+
+    @property
+    def generations(self) -> Any:
+        """The generation in which each block was last written; 0 for never."""
+        if self.map is None:
+            self.map = np.zeros(-(-self.size // BLOCK), np.uint32)
+        return self.map
 
     @property
     def file_name(self) -> str:
@@ -74,7 +84,9 @@ class Disk:
                 write_at(self.top.file, data, offset)
             else:
                 self._write_delta(offset, memoryview(data), first, last)
+            self.held += _zeros(self.generations, first, last)
             self.generations[first:last] = self.generation
+            self.unsaved = True
 
     def flush(self) -> None:
         """Bytes written so far survive the end of this process; the machine's own cache is left alone."""
@@ -89,9 +101,10 @@ class Disk:
         held = self.top.grains if self.top.grains is not None else self.generations
         if self.top.grains is None and not self.thin:
             return
-        fresh = not held[first] if last - first == 1 else (last - first) - int(np.count_nonzero(held[first:last]))
+        fresh = _zeros(held, first, last)
         if fresh:
             self.store.take(fresh * BLOCK)
+            self.revision += 1
 
     def _write_delta(self, offset: int, data: memoryview, first: int, last: int) -> None:
         layer = self.top
@@ -117,11 +130,13 @@ class Disk:
             self.pins[key] = self.top
             self.top = self._add_delta(self.top)
             self.generation += 1
+            self.unsaved = True
 
     def revert(self, key: str) -> None:
         """Make the disk what it was when `key` was pinned. What was written since is gone."""
         with self.lock:
             self.generation += 1
+            self.unsaved = True
             target = self.pins[key]
             for layer in [*chain(self.top), *chain(target)]:  # every block that differs lies in one of these deltas
                 if layer.grains is not None:
@@ -149,7 +164,10 @@ class Disk:
             base.descriptor.size = size
             write_descriptor(base.path, base.descriptor)
             blocks = -(-size // BLOCK)
-            self.generations = np.concatenate([self.generations, np.zeros(blocks - len(self.generations), np.uint32)])
+            if self.map is not None:
+                self.map = np.concatenate([self.map, np.zeros(blocks - len(self.map), np.uint32)])
+            self.revision += 1
+            self.unsaved = True
 
     def bytes_above(self, key: str) -> int:
         """Bytes that lie in the deltas above the point `key`: what a removal has to move."""
@@ -165,6 +183,7 @@ class Disk:
         layer = create_delta(path, parent)
         self.layers.append(layer)
         self.store.know(self, layer)
+        self.revision += 1
         return layer
 
     def _collapse(self) -> None:
@@ -208,6 +227,7 @@ class Disk:
 
     def _drop(self, layer: Layer) -> None:
         self.layers.remove(layer)
+        self.revision += 1
         self.store.forget(layer)
         layer.close()
         layer.extent.unlink(missing_ok=True)
@@ -224,6 +244,8 @@ class Disk:
     def changed_areas(self, since: int, start: int = 0) -> list[tuple[int, int]]:
         """(offset, length) of areas written in generation `since` or later; `since=1` gives all areas ever written."""
         with self.lock:
+            if self.map is None:
+                return []
             changed = np.flatnonzero(self.generations[start // BLOCK :] >= max(1, since)) + start // BLOCK
         return [
             (max(start, first * BLOCK), min(last * BLOCK, self.size) - max(start, first * BLOCK))
@@ -232,14 +254,19 @@ class Disk:
 
     def used(self) -> int:
         """Bytes the disk takes on the datastore."""
-        base = int(np.count_nonzero(self.generations)) * BLOCK if self.thin else self.size
-        return min(base, self.size) + sum(layer.allocated() for layer in self.layers)
+        base = self.held * BLOCK if self.thin else self.size
+        return min(base, self.size) + sum(layer.allocated() for layer in self.layers[1:])
 
     def close(self) -> None:
         with self.lock:
             self.store.save_generations(self)
             for layer in self.layers:
                 layer.close()
+
+
+def _zeros(blocks: Any, first: int, last: int) -> int:
+    """How many of the blocks are 0."""
+    return int(not blocks[first]) if last - first == 1 else (last - first) - int(np.count_nonzero(blocks[first:last]))
 
 
 def _runs(blocks: Any) -> Iterator[tuple[int, int]]:

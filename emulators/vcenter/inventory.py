@@ -5,7 +5,7 @@ Objects are plain records of their kind (see `objects/`). `kinds` says which pro
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -46,6 +46,27 @@ class Change:
     version: int
     moid: str
     path: str
+    entity: bool  #: whether the object is one of the tree
+
+
+class Signal:
+    """Tells those who wait that something changed: threads, and faces that wait without one (`subscribe`)."""
+
+    def __init__(self, lock: Any):
+        self._condition = threading.Condition(lock)
+        self._listeners: list[Callable[[], None]] = []
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called at each change, with the lock held: it must be quick and ask for nothing."""
+        self._listeners.append(listener)
+
+    def wait(self, timeout: float) -> None:
+        self._condition.wait(timeout)
+
+    def notify_all(self) -> None:
+        self._condition.notify_all()
+        for listener in self._listeners:
+            listener()
 
 
 @dataclass(slots=True)
@@ -57,6 +78,8 @@ class Call:
     peer: str = ""
     agent: str = ""
     task: Any = None
+    #: The caller can wait by itself: an operation that would wait answers `Waiting` instead of holding a thread.
+    patient: bool = False
     #: Set by Login and Logout: the cookie that the answer carries.
     set_cookie: str | None = None
 
@@ -81,9 +104,10 @@ class Inventory:
     hooks: "GuestHooks | None" = None
     stores: "dict[str, DiskStore]" = field(default_factory=dict)  # by the moid of the datastore
     lock: Any = field(default_factory=threading.RLock)
-    changed: threading.Condition = field(init=False)
+    changed: Signal = field(init=False)
     log_version: int = 1
     structure: int = 1  #: version of the last object that came, went or moved
+    tree: int = 1  #: version of the last change of the tree of entities or of who may see it
     log: deque[Change] = field(default_factory=deque)
     _objects: dict[str, Any] = field(default_factory=dict)
     _by_type: dict[type, dict[str, Any]] = field(default_factory=dict)
@@ -93,7 +117,7 @@ class Inventory:
     closed: bool = False
 
     def __post_init__(self) -> None:
-        self.changed = threading.Condition(self.lock)
+        self.changed = Signal(self.lock)
 
     # objects ---------------------------------------------------------------------------------------------------------
 
@@ -147,9 +171,12 @@ class Inventory:
     def note(self, managed: Managed, path: str) -> None:
         self.log_version += 1
         managed.cache.clear()
-        self.log.append(Change(self.log_version, managed.moid, path))
+        entity = is_entity(managed)
+        self.log.append(Change(self.log_version, managed.moid, path, entity))
         if not path or path in _STRUCTURE:
             self.structure = self.log_version
+        if (entity and not path) or path in TREE:
+            self.tree = self.log_version
         while len(self.log) > _LOG_LIMIT:
             self.log.popleft()
         self.changed.notify_all()
@@ -166,6 +193,23 @@ class Inventory:
         found.reverse()
         return found
 
+
+#: Properties that decide what a view shows and what a permission covers.
+TREE = frozenset(
+    {
+        "childEntity",
+        "datastore",
+        "host",
+        "network",
+        "parent",
+        "permission",
+        "resourcePool",
+        "roleList",
+        "runtime",
+        "runtime.host",
+        "vm",
+    }
+)
 
 #: Properties that traversals walk: a change of one may change which objects a filter sees.
 _STRUCTURE = frozenset(

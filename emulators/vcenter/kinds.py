@@ -4,7 +4,7 @@ from typing import Any
 
 from emulators.vcenter import schema
 from emulators.vcenter.entity import ENTITY_OPERATIONS
-from emulators.vcenter.kind import Kind
+from emulators.vcenter.kind import Kind, of_disks
 from emulators.vcenter.objects import (
     authorization_manager,
     cluster,
@@ -122,7 +122,7 @@ KINDS: dict[str, Kind] = {
             "ReconfigVM_Task": vm_reconfigure.reconfigure,
             "RefreshStorageInfo": _refresh,
         },
-        volatile=frozenset({"summary", "config", "storage", "layoutEx"}),
+        stamps=dict.fromkeys(("summary", "config", "storage", "layoutEx"), of_disks),
         privileges={
             **_entity("VirtualMachine.Config.Rename", "VirtualMachine.Inventory.Delete"),
             "ReconfigVM_Task": vm_reconfigure.privileges,

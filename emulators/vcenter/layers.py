@@ -1,8 +1,14 @@
-"""The layers of a disk: a base extent (plain sparse file) or a delta extent (grains of 64 KiB that stand on the layer below)."""
+"""The layers of a disk: a base extent (plain sparse file) or a delta extent (grains of 64 KiB that stand on the layer below).
+
+Extents are opened when their bytes are first asked for, and the longest open ones are closed again when there are many: a site
+of 10,000 machines does not hold 10,000 files open.
+"""
 
 import os
+import threading
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +26,57 @@ from emulators.vcenter.vmdk import (
     write_descriptor,
 )
 
+#: Extents of one datastore that are open at the same time.
+MOST_OPEN = 256
+
 
 @dataclass(slots=True)
+class OpenFiles:
+    """The open extents of a datastore, the oldest first. Only an extent whose disk is at rest is closed to make room."""
+
+    most: int = MOST_OPEN
+    layers: "deque[Layer]" = field(default_factory=deque)
+    lock: Any = field(default_factory=threading.Lock)
+
+    def opened(self, layer: "Layer") -> None:
+        with self.lock:
+            self.layers.append(layer)
+            for _ in range(len(self.layers)):
+                if len(self.layers) <= self.most:
+                    return
+                oldest = self.layers.popleft()
+                if oldest is layer or (oldest.lock is not None and not oldest.lock.acquire(blocking=False)):
+                    self.layers.append(oldest)
+                    continue
+                oldest.close()
+                if oldest.lock is not None:
+                    oldest.lock.release()
+
+
+@dataclass(slots=True, eq=False)
 class Layer:
-    """One extent and its descriptor. `grains` is None for a base extent, else the grain table: sector of each block, or 0."""
+    """One extent and its descriptor. `grains` is None for a base extent, else the grain table: sector of each block, or 0.
+
+    `lock` is its disk's lock: it is held while `file` is used.
+    """
 
     path: Path
     descriptor: Descriptor
-    file: int
+    handle: int = -1
     parent: "Layer | None" = None
     grains: Any = None
     end: int = 0
+    lock: Any = None
+    pool: OpenFiles | None = None
+
+    @property
+    def file(self) -> int:
+        """The open file of the extent. Use it at once: another call may close it."""
+        if self.handle < 0:
+            self.handle = os.open(self.extent, os.O_RDWR | os.O_NOFOLLOW)
+            if self.pool is not None:
+                self.pool.opened(self)
+        return self.handle
 
     @property
     def extent(self) -> Path:
@@ -41,26 +87,28 @@ class Layer:
         return int(np.count_nonzero(self.grains)) * BLOCK if self.grains is not None else 0
 
     def close(self) -> None:
-        if self.file >= 0:
-            os.close(self.file)
-            self.file = -1
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
 
 
 def open_layer(path: Path) -> Layer:
+    """The layer of a descriptor file. Raises `NotAVmdk`, `OSError`."""
     descriptor = read_descriptor(path)
-    file = os.open(path.with_name(descriptor.extent), os.O_RDWR | os.O_NOFOLLOW)
-    layer = Layer(path, descriptor, file)
-    if descriptor.kind == "vmfsSparse":
-        shape = delta_shape(descriptor.size)
-        if os.pread(file, 4, 0) != b"COWD":
-            layer.close()
-            raise NotAVmdk(f"{descriptor.extent} is not a delta extent")
-        table = os.pread(file, shape.tables * GRAINS_PER_TABLE * 4, shape.table_offset)
-        layer.grains = np.frombuffer(table.ljust(shape.tables * GRAINS_PER_TABLE * 4, b"\0"), np.uint32).copy()
-        layer.end = -(-os.fstat(file).st_size // BLOCK) * BLOCK
-    elif os.fstat(file).st_size < descriptor.size:
-        layer.close()
-        raise NotAVmdk(f"{descriptor.extent} is shorter than its descriptor says")
+    layer = Layer(path, descriptor)
+    file = os.open(layer.extent, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        if descriptor.kind == "vmfsSparse":
+            shape = delta_shape(descriptor.size)
+            if os.pread(file, 4, 0) != b"COWD":
+                raise NotAVmdk(f"{descriptor.extent} is not a delta extent")
+            table = os.pread(file, shape.tables * GRAINS_PER_TABLE * 4, shape.table_offset)
+            layer.grains = np.frombuffer(table.ljust(shape.tables * GRAINS_PER_TABLE * 4, b"\0"), np.uint32).copy()
+            layer.end = -(-os.fstat(file).st_size // BLOCK) * BLOCK
+        elif os.fstat(file).st_size < descriptor.size:
+            raise NotAVmdk(f"{descriptor.extent} is shorter than its descriptor says")
+    finally:
+        os.close(file)
     return layer
 
 
@@ -76,7 +124,8 @@ def create_delta(path: Path, parent: Layer) -> Layer:
     os.pwrite(file, delta_header(size), 0)
     os.ftruncate(file, shape.data_offset)
     write_descriptor(path, descriptor)
-    return Layer(path, descriptor, file, parent, np.zeros(shape.tables * GRAINS_PER_TABLE, np.uint32), shape.data_offset)
+    os.close(file)
+    return Layer(path, descriptor, -1, parent, np.zeros(shape.tables * GRAINS_PER_TABLE, np.uint32), shape.data_offset)
 
 
 def chain(layer: Layer | None) -> Iterator[Layer]:

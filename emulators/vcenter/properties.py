@@ -1,13 +1,14 @@
 """Reading properties by path: `config.hardware.device`, `config.hardware.device[2000].backing`."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from emulators.vcenter import schema
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Call
 from emulators.vcenter.records import Record, Typed
-from emulators.vcenter.serialise import any_fragment
+from emulators.vcenter.serialise import any_fragment, text
 
 _STEP = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)(?:\[(?:"([^"]*)"|([^\]"]*))\])?(?:\.|$)')
 
@@ -16,9 +17,11 @@ def invalid_property(path: str) -> Fault:
     return Fault("InvalidProperty", f"The property {path} does not exist.", name=path)
 
 
-def steps(path: str) -> list[tuple[str, str | None]]:
+@lru_cache(4096)
+def steps(path: str) -> tuple[tuple[str, str | None], ...]:
     """Names and keys of a path. Raises `Fault("InvalidProperty")`."""
-    found, position = [], 0
+    found: list[tuple[str, str | None]] = []
+    position = 0
     while position < len(path):
         step = _STEP.match(path, position)
         if step is None:
@@ -27,7 +30,7 @@ def steps(path: str) -> list[tuple[str, str | None]]:
         position = step.end()
     if not found or len(found) > 20:
         raise invalid_property(path)
-    return found
+    return tuple(found)
 
 
 def read(call: Call, managed: Any, path: str) -> Typed | None:
@@ -73,19 +76,37 @@ def _step(declared: schema.Type, value: Any, name: str, path: str) -> tuple[sche
     return field.type, value[name] if isinstance(value, Record) else None
 
 
-def xml(call: Call, managed: Any, path: str) -> str | None:
-    """`<val ...>` of a property, kept until the object changes. None where it is not set."""
+def top_of(path: str) -> str:
+    """The property of the object that a path begins with."""
+    return path.partition(".")[0].partition("[")[0]
+
+
+def prop_set(call: Call, managed: Any, path: str) -> bytes | None:
+    """`<propSet>` of a property, kept until the object changes. None where it is not set. Raises `Fault("InvalidProperty")`."""
     cache = managed.cache
-    found: str | None = cache.get(path, "")
-    if found != "":
-        return found
-    value = read(call, managed, path)
-    found = any_fragment("val", value.type, value.value) if value is not None else None
-    top = path.partition(".")[0].partition("[")[0]
+    kept = cache.get(path)
     kind = call.inventory.kinds[managed.kind]
-    if top not in kind.volatile and top not in kind.personal:
-        cache[path] = found
+    if kept is not None:
+        stamp: object = kept[0]
+        found: bytes | None = kept[1]
+        if stamp is None or stamp == kind.stamps[top_of(path)](managed):
+            return found
+    value = read(call, managed, path)
+    found = None
+    if value is not None:
+        found = f"<propSet><name>{text(path)}</name>{any_fragment('val', value.type, value.value)}</propSet>".encode()
+    top = top_of(path)
+    if top in kind.stamps:
+        cache[path] = (kind.stamps[top](managed), found)
+    elif top not in kind.volatile and top not in kind.personal:
+        cache[path] = (None, found)
     return found
+
+
+def val(call: Call, managed: Any, path: str) -> bytes | None:
+    """`<val>` of a property; None where it is not set. Raises `Fault("InvalidProperty")`."""
+    found = prop_set(call, managed, path)
+    return found if found is None else found[found.index(b"</name>") + 7 : -len("</propSet>")]
 
 
 def every(call: Call, managed: Any) -> tuple[str, ...]:

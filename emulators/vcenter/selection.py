@@ -92,6 +92,17 @@ def _walk(call: Call, start: Record, lenient: bool) -> Iterator[Any]:
         rest += [(target, selection) for target in reversed(reached) for selection in reversed(inner)]
 
 
+def walked(spec: Record) -> Iterator[str]:
+    """The properties that the traversals of a FilterSpec walk, by their first names."""
+    for start in spec["objectSet"] or []:
+        rest = list(start["selectSet"] or [])
+        while rest:
+            one = rest.pop()
+            if one.kind == "TraversalSpec":
+                yield properties.top_of(one["path"])
+                rest += one["selectSet"] or []
+
+
 def _resolve(named: dict[str, Record], selection: Record) -> Record:
     if selection.kind == "TraversalSpec":
         return selection

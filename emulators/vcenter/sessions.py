@@ -26,7 +26,7 @@ class Session:
     calls: int = 0
     objects: dict[str, Any] = field(default_factory=dict)
     #: Bulk answers that are not fetched to the end: what is left, and the size of a piece.
-    pages: dict[str, tuple[list[str], int]] = field(default_factory=dict)
+    pages: dict[str, tuple[list[Any], int]] = field(default_factory=dict)
     #: Bumped by CancelWaitForUpdates and at the end: waiting calls of the session return.
     wakes: int = 0
     ended: bool = False
@@ -39,6 +39,7 @@ class Sessions:
         self._clock = clock
         self._idle = idle_seconds
         self._by_token: dict[str, Session] = {}
+        self._next_end = float("inf")  #: no session ends by itself before
 
     def open(self, user: str, *, locale: str, address: str, agent: str) -> Session:
         """Log a user in. The oldest idle session makes room when there are too many."""
@@ -48,6 +49,7 @@ class Sessions:
         now = self._clock.now()
         session = Session(self._clock.uuid(), self._clock.random_bytes(20).hex(), user, now, now, locale, address, agent)
         self._by_token[session.token] = session
+        self._next_end = min(self._next_end, now + self._idle)
         return session
 
     def find(self, token: str) -> Session | None:
@@ -75,6 +77,9 @@ class Sessions:
         session.wakes += 1
 
     def _sweep(self) -> None:
-        limit = self._clock.now() - self._idle
-        for session in [session for session in self._by_token.values() if session.last_active < limit]:
+        now = self._clock.now()
+        if now <= self._next_end:
+            return
+        for session in [session for session in self._by_token.values() if session.last_active < now - self._idle]:
             self.close(session)
+        self._next_end = min((one.last_active + self._idle for one in self._by_token.values()), default=float("inf"))

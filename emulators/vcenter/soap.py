@@ -3,15 +3,15 @@
 Which methods there are, what they take, give, and need as privilege is read from the registry; what they do, from `KINDS`.
 """
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.vcenter import authorization, parse, properties, schema
 from emulators.vcenter.faults import Fault, invalid_argument
+from emulators.vcenter.filters import Raw, Waiting
 from emulators.vcenter.inventory import Call, Inventory, ref
 from emulators.vcenter.kind import Kind
-from emulators.vcenter.objects.property_collector import Raw
 from emulators.vcenter.records import Record, Ref
 from emulators.vcenter.selection import find
 from emulators.vcenter.serialise import any_fragment, fragment, text, write_fields
@@ -27,27 +27,93 @@ _TAIL = "\n</soapenv:Body>\n</soapenv:Envelope>"
 _ANONYMOUS = "System.Anonymous"
 
 
+#: Operations that only read and are asked with the same bytes again and again: their parsed requests are kept.
+_KEPT = frozenset({"CurrentTime", "Fetch", "RetrieveProperties", "RetrievePropertiesEx", "RetrieveServiceContent"})
+_MOST_PLANS = 4096
+_LONGEST_KEPT = 16 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and, after a login, the cookie."""
+    """Status, body in pieces and, after a login, the cookie. `waiting` gives a later answer instead, asked for with the lock."""
 
     status: int
-    body: bytes
+    parts: list[bytes]
     set_cookie: str | None = None
+    waiting: "Callable[[], Answer | None] | None" = None
+    deadline: float = 0.0
+    otherwise: list[bytes] = field(default_factory=list)
 
 
-def answer(inventory: Inventory, body: bytes, token: str, *, peer: str, agent: str) -> Answer:
-    """Serve one call."""
+@dataclass(slots=True)
+class Plan:
+    """A parsed request. `args` are read once it is known what the object is; session and privileges are checked every time."""
+
+    request: parse.Request
+    kind: str = ""
+    args: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Plans:
+    """Requests seen before, by their bytes. Bounded: the oldest go first."""
+
+    known: dict[bytes, Plan] = field(default_factory=dict)
+
+    def of(self, body: bytes) -> Plan:
+        """Raises `Fault("InvalidRequest")`."""
+        return self.known.get(body) or Plan(parse.request(body))
+
+    def keep(self, body: bytes, plan: Plan) -> None:
+        if plan.args is not None and len(body) <= _LONGEST_KEPT and body not in self.known:
+            if len(self.known) >= _MOST_PLANS:
+                self.known.pop(next(iter(self.known)))
+            self.known[body] = plan
+
+    def quick(self, body: bytes) -> bool:
+        """Whether the request has been seen before and is about one object."""
+        plan = self.known.get(body)
+        if plan is None or plan.args is None:
+            return False
+        specs = plan.args.get("specSet") or ()
+        return all(len(spec["objectSet"]) == 1 and not spec["objectSet"][0]["selectSet"] for spec in specs)
+
+
+def answer(
+    inventory: Inventory, body: bytes, token: str, *, peer: str, agent: str, plans: Plans | None = None, patient: bool = False
+) -> Answer:
+    """Serve one call. A `patient` caller gets `Answer.waiting` where it has to wait."""
     with inventory.lock:
         session = inventory.sessions.find(token) if token else None
-        call = Call(inventory, session, peer, agent)
+        call = Call(inventory, session, peer, agent, patient=patient)
         try:
-            request = parse.request(body)
-            content = _serve(call, request)
+            plan = plans.of(body) if plans is not None else Plan(parse.request(body))
+            content = _serve(call, plan)
         except Fault as fault:
-            return Answer(500, _fault(fault), call.set_cookie)
-    element = f'<{request.method}Response xmlns="{schema.NAMESPACE}">{content}</{request.method}Response>'
-    return Answer(200, f"{_HEAD}{element}{_TAIL}".encode(), call.set_cookie)
+            return Answer(500, [_fault(fault)], call.set_cookie)
+        if plans is not None:
+            plans.keep(body, plan)
+    method = plan.request.method
+    if isinstance(content, Waiting):
+        otherwise = _enveloped(method, content.otherwise.parts)
+        return Answer(200, [], None, _later(content, method), content.deadline, otherwise)
+    return Answer(200, _enveloped(method, content), call.set_cookie)
+
+
+def _enveloped(method: str, content: list[bytes]) -> list[bytes]:
+    head = f'{_HEAD}<{method}Response xmlns="{schema.NAMESPACE}">'.encode()
+    return [head, *content, f"</{method}Response>{_TAIL}".encode()]
+
+
+def _later(waiting: Waiting, method: str) -> Callable[[], Answer | None]:
+    def again() -> Answer | None:
+        try:
+            found = waiting.again()
+        except Fault as fault:
+            return Answer(500, [_fault(fault)])
+        return Answer(200, _enveloped(method, found.parts)) if found is not None else None
+
+    return again
 
 
 def _fault(fault: Fault) -> bytes:
@@ -58,16 +124,17 @@ def _fault(fault: Fault) -> bytes:
     return f"{_HEAD}<soapenv:Fault>{content}</soapenv:Fault>{_TAIL}".encode()
 
 
-def _serve(call: Call, request: parse.Request) -> str:
+def _serve(call: Call, plan: Plan) -> list[bytes] | Waiting:
+    request = plan.request
     managed = _object(call, request)
     if request.method == "Fetch":
-        return _fetch(call, managed, request)
+        return _fetch(call, managed, plan)
     method = schema.methods(managed.kind).get(request.method)
     if method is None:
         text_ = f"{managed.kind} has no method {request.method}."
         raise Fault("MethodNotFound", text_, receiver=ref(managed), method=request.method)
     _authorise(call, managed, method.privilege or "System.Read")
-    args = parse.arguments(request.arguments, method.params)
+    args = _arguments(plan, managed, method.params)
     kind = call.inventory.kinds[managed.kind]
     _authorise_arguments(call, managed, kind, method, args)
     operation = kind.operations.get(request.method)
@@ -75,8 +142,17 @@ def _serve(call: Call, request: parse.Request) -> str:
         raise Fault("NotSupported", f"{managed.kind}.{request.method} is not supported by this emulator.")
     if method.is_task:
         task = call.inventory.tasks.start(call, managed, method, lambda own: _work(operation, own, managed, args))
-        return fragment("returnval", "Task", ref(task))
+        return [fragment("returnval", "Task", ref(task)).encode()]
     return _result(method, operation(call, managed, args))
+
+
+def _arguments(plan: Plan, managed: Any, params: tuple[schema.Field, ...]) -> dict[str, Any]:
+    if plan.args is not None and plan.kind == managed.kind:
+        return plan.args
+    args = parse.arguments(plan.request.arguments, params)
+    if plan.request.method in _KEPT:
+        plan.args, plan.kind = args, managed.kind
+    return args
 
 
 def _work(operation: Any, call: Call, managed: Any, args: Any) -> Generator[Any, None, Any]:
@@ -84,12 +160,14 @@ def _work(operation: Any, call: Call, managed: Any, args: Any) -> Generator[Any,
     return (yield from operation(call, managed, args))
 
 
-def _result(method: schema.Method, result: Any) -> str:
+def _result(method: schema.Method, result: Any) -> list[bytes] | Waiting:
     if isinstance(result, Raw):
-        return result.xml
+        return result.parts
+    if isinstance(result, Waiting):
+        return result
     if result is None or method.result is None:
-        return ""
-    return fragment("returnval", method.result.name, result)
+        return []
+    return [fragment("returnval", method.result.name, result).encode()]
 
 
 def _object(call: Call, request: parse.Request) -> Any:
@@ -104,13 +182,16 @@ def _object(call: Call, request: parse.Request) -> Any:
     return managed
 
 
-def _fetch(call: Call, managed: Any, request: parse.Request) -> str:
+_PROP = (schema.Field("prop", schema.named("xsd:string"), False),)
+
+
+def _fetch(call: Call, managed: Any, plan: Plan) -> list[bytes]:
     """Fetch: one property. Not in the registry, but how pyVmomi and others read every property."""
     anonymous = managed.kind == "ServiceInstance"
     _authorise(call, managed, _ANONYMOUS if anonymous else "System.Read")
-    args = parse.arguments(request.arguments, (schema.Field("prop", schema.named("xsd:string"), False),))
+    args = _arguments(plan, managed, _PROP)
     value = properties.read(call, managed, args["prop"])
-    return any_fragment("returnval", value.type, value.value) if value is not None else ""
+    return [any_fragment("returnval", value.type, value.value).encode()] if value is not None else []
 
 
 def _not_authenticated(one: Ref, privilege: str) -> Fault:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulators.clock import Clock
+from emulators.vcenter.asgi import Asgi
 from emulators.vcenter.authorization import ROLE_NAMES, Authorization, Permission
 from emulators.vcenter.disk_store import DiskStore
 from emulators.vcenter.events import EventLog
@@ -79,6 +80,7 @@ class VCenter:
                 inventory.authorization.permissions.append(permission)
             _build(inventory, folder, capacity, hosts, addresses)
         self.wsgi = Web(inventory)
+        self.asgi = Asgi(inventory)
 
     # machines --------------------------------------------------------------------------------------------------------
 
@@ -232,6 +234,7 @@ class VCenter:
         with self.inventory.lock:
             self.inventory.closed = True
             self.inventory.changed.notify_all()
+            self.asgi.close()
             for store in self.inventory.stores.values():
                 store.close()
 

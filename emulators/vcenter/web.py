@@ -15,7 +15,7 @@ from emulators.vcenter.objects.service_instance import api_version
 from emulators.vcenter.sessions import COOKIE, Session
 
 _CHUNK = 1024 * 1024
-_XML = "text/xml; charset=utf-8"
+XML = "text/xml; charset=utf-8"
 
 
 class Web:
@@ -23,6 +23,7 @@ class Web:
 
     def __init__(self, inventory: Inventory):
         self._inventory = inventory
+        self._plans = soap.Plans()
         self._versions = _service_versions(api_version(inventory.version))
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -30,7 +31,7 @@ class Web:
         if path.rstrip("/") == "/sdk" and method == "POST":
             return self._sdk(environ, start_response)
         if path == "/sdk/vimServiceVersions.xml" and method in ("GET", "HEAD"):
-            return _send(start_response, "200 OK", self._versions, _XML)
+            return _send(start_response, "200 OK", self._versions, XML)
         if path.startswith("/folder/") and method in ("GET", "HEAD"):
             return self._folder(environ, start_response, path.removeprefix("/folder/"))
         return _send(start_response, "404 Not Found", b"There is nothing here.\n")
@@ -41,14 +42,18 @@ class Web:
             return _send(start_response, "413 Content Too Large", b"The request is too large.\n")
         peer = environ.get("drillbed.peer") or environ.get("REMOTE_ADDR", "")
         agent = environ.get("HTTP_USER_AGENT", "")[:256]
-        answer = soap.answer(self._inventory, body, _token(environ), peer=peer, agent=agent)
+        answer = soap.answer(
+            self._inventory, body, token_of(environ.get("HTTP_COOKIE", "")), peer=peer, agent=agent, plans=self._plans
+        )
         status = "200 OK" if answer.status == 200 else "500 Internal Server Error"
         extra = [("Set-Cookie", answer.set_cookie)] if answer.set_cookie else []
-        return _send(start_response, status, answer.body, _XML, extra)
+        length = str(sum(map(len, answer.parts)))
+        start_response(status, [("Content-Type", XML), ("Content-Length", length), *extra])
+        return slices(answer.parts)
 
     def _folder(self, environ: dict[str, Any], start_response: Any, relative: str) -> Iterable[bytes]:
         with self._inventory.lock:
-            session = self._inventory.sessions.find(_token(environ))
+            session = self._inventory.sessions.find(token_of(environ.get("HTTP_COOKIE", "")))
             if session is None:
                 return _send(start_response, "401 Unauthorized", b"Log in first.\n")
             try:
@@ -89,12 +94,29 @@ def _body(environ: dict[str, Any]) -> bytes | None:
     return None if len(body) > parse.MAX_BODY else body
 
 
-def _token(environ: dict[str, Any]) -> str:
+def token_of(cookies: str) -> str:
+    """The session's secret in a Cookie header; empty when there is none."""
+    if '"' not in cookies and ";" not in cookies and cookies.startswith(f"{COOKIE}="):
+        return cookies[len(COOKIE) + 1 :]  # as every client sends it
     try:
-        morsel = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(COOKIE)
+        morsel = SimpleCookie(cookies).get(COOKIE)
     except CookieError:
         return ""
     return morsel.value.strip('"') if morsel else ""
+
+
+def slices(parts: list[bytes]) -> Iterator[bytes]:
+    """The pieces of an answer in slices of a good size, without joining all of them."""
+    some: list[bytes] = []
+    size = 0
+    for part in parts:
+        some.append(part)
+        size += len(part)
+        if size >= _CHUNK:
+            yield b"".join(some)
+            some, size = [], 0
+    if some:
+        yield b"".join(some)
 
 
 def _send(

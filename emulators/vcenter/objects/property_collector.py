@@ -1,79 +1,42 @@
-"""PropertyCollector: bulk reads, and updates from the change log.
-
-A filter remembers when each of its objects came and went, by version of the log. So an answer depends only on the version the
-client has: one that was lost on the way can be asked for again.
-"""
+"""PropertyCollector: bulk reads, and the filters whose updates `property_updates` gives."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from emulators.vcenter import properties, selection
 from emulators.vcenter.entity import Property
 from emulators.vcenter.faults import Fault, invalid_argument
+from emulators.vcenter.filters import PropertyCollector, PropertyFilter, Raw, filters_of, refresh
 from emulators.vcenter.inventory import Call, ref
+from emulators.vcenter.objects import property_updates
 from emulators.vcenter.records import Record, Ref
 from emulators.vcenter.selection import Selected
 from emulators.vcenter.serialise import fragment, text
 
-#: One piece of a bulk answer, when the client names no other size.
-_PAGE = 1000
 _MOST_FILTERS = 1000
-#: A wait without an end still ends after this much emulated time, as vCenter's does.
-_LONGEST_WAIT = 1800.0
-_POLL = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """An answer that is XML already."""
-
-    xml: str
-
-
-@dataclass(slots=True)
-class PropertyCollector:
-    """A collector that a client made for itself."""
-
-    moid: str
-    cache: dict[str, Any] = field(default_factory=dict)
-    kind: ClassVar[str] = "PropertyCollector"
-
-
-@dataclass(slots=True)
-class PropertyFilter:
-    """A filter: `members` is what it sees since `seen`; `entered` and `left` say when, by version."""
-
-    moid: str
-    collector: str
-    spec: Record
-    partial: bool
-    seen: int = -1
-    members: dict[str, Selected] = field(default_factory=dict)
-    entered: dict[str, int] = field(default_factory=dict)
-    left: dict[str, tuple[int, int, Ref]] = field(default_factory=dict)
-    cache: dict[str, Any] = field(default_factory=dict)
-    kind: ClassVar[str] = "PropertyFilter"
+#: Bulk answers and truncated updates of which a client may still fetch the rest.
+_MOST_RESTS = 20
 
 
 # reading -------------------------------------------------------------------------------------------------------------
 
 
-def _object(tag: str, call: Call, selected: Selected) -> str:
+def _write(parts: list[bytes], tag: str, call: Call, selected: Selected) -> None:
     managed = selected.managed
-    parts = [f'<{tag}><obj type="{managed.kind}">{text(managed.moid)}</obj>']
+    parts.append(f'<{tag}><obj type="{managed.kind}">{text(managed.moid)}</obj>'.encode())
     missing = []
     for path in selected.paths:
         try:
-            value = properties.xml(call, managed, path)
+            found = properties.prop_set(call, managed, path)
         except Fault as fault:
             if fault.kind == "InvalidProperty":
                 raise
-            missing.append(_missing(path, fault))
+            missing.append(_missing(path, fault).encode())
             continue
-        if value is not None:
-            parts.append(f"<propSet><name>{text(path)}</name>{value}</propSet>")
-    return "".join([*parts, *missing, f"</{tag}>"])
+        if found is not None:
+            parts.append(found)
+    parts += missing
+    parts.append(f"</{tag}>".encode())
 
 
 def _missing(path: str, fault: Fault) -> str:
@@ -81,6 +44,9 @@ def _missing(path: str, fault: Fault) -> str:
 
 
 def _selected(call: Call, specs: list[Record]) -> Iterator[Selected]:
+    if call.session is None:  # the registry lets anybody ask, but there is nothing to see
+        collector = Ref("PropertyCollector", "propertyCollector")
+        raise Fault("NotAuthenticated", "The session is not authenticated.", object=collector, privilegeId="System.View")
     for spec in specs:
         selection.check(spec)
         yield from selection.select(call, spec).values()
@@ -88,36 +54,53 @@ def _selected(call: Call, specs: list[Record]) -> Iterator[Selected]:
 
 def retrieve(call: Call, _collector: Any, args: Any) -> Raw:
     """RetrieveProperties: everything at once."""
-    return Raw("".join(_object("returnval", call, selected) for selected in _selected(call, args["specSet"])))
+    parts: list[bytes] = []
+    for selected in _selected(call, args["specSet"]):
+        _write(parts, "returnval", call, selected)
+    return Raw(parts)
 
 
 def retrieve_ex(call: Call, _collector: Any, args: Any) -> Raw | None:
-    """RetrievePropertiesEx: in pieces of `maxObjects`."""
+    """RetrievePropertiesEx: in pieces of `maxObjects`, or everything at once."""
     limit = args["options"]["maxObjects"]
     if limit is not None and limit < 1:
         raise invalid_argument("options.maxObjects", "At least 1.")
-    objects = [_object("objects", call, selected) for selected in _selected(call, args["specSet"])]
-    return _page(call, objects, limit or _PAGE) if objects else None
+    objects = list(_selected(call, args["specSet"]))
+    return _page(call, objects, limit or len(objects)) if objects else None
 
 
-def _page(call: Call, objects: list[str], size: int) -> Raw:
+def _page(call: Call, objects: list[Selected], size: int) -> Raw:
     shown, rest = objects[:size], objects[size:]
-    token = ""
+    parts = [b"<returnval>"]
     if rest and call.session is not None:
         name = call.inventory.clock.uuid()
-        call.session.pages[name] = (rest, size)
-        while len(call.session.pages) > 20:
-            call.session.pages.pop(next(iter(call.session.pages)))
-        token = f"<token>{name}</token>"
-    return Raw(f"<returnval>{token}{''.join(shown)}</returnval>")
+        _keep(call.session.pages, name, (rest, size))
+        parts.append(f"<token>{name}</token>".encode())
+    for selected in shown:
+        _write(parts, "objects", call, selected)
+    parts.append(b"</returnval>")
+    return Raw(parts)
+
+
+def _keep(rests: dict[str, Any], name: str, rest: Any) -> None:
+    rests[name] = rest
+    while len(rests) > _MOST_RESTS:
+        rests.pop(next(iter(rests)))
 
 
 def continue_retrieve(call: Call, _collector: Any, args: Any) -> Raw:
-    """ContinueRetrievePropertiesEx."""
+    """ContinueRetrievePropertiesEx: the next piece, of what is still there."""
     pages = call.session.pages if call.session else {}
     if args["token"] not in pages:
         raise invalid_argument("token", "There is nothing left to continue with.")
-    return _page(call, *pages.pop(args["token"]))
+    rest, size = pages.pop(args["token"])
+    return _page(call, [one for one in rest if _still(call, one)], size)
+
+
+def _still(call: Call, selected: Selected) -> bool:
+    moid = selected.managed.moid
+    mine = call.session.objects if call.session else {}
+    return (call.inventory.find(moid) or mine.get(moid)) is selected.managed
 
 
 def cancel_retrieve(call: Call, _collector: Any, args: Any) -> None:
@@ -137,9 +120,12 @@ def create_filter(call: Call, collector: Any, args: Any) -> Ref:
         raise Fault("InvalidState", "The session has too many views and filters.")
     selection.check(args["spec"])
     moid = f"session[{call.session.key}]{call.inventory.clock.uuid()}"
-    made = PropertyFilter(moid, collector.moid, args["spec"], args["partialUpdates"])
+    starts = frozenset(one["obj"].moid for one in args["spec"]["objectSet"] or [])
+    made = PropertyFilter(
+        moid, collector.moid, args["spec"], args["partialUpdates"], starts, frozenset(selection.walked(args["spec"]))
+    )
     call.inventory.log_version += 1  # so that what it sees is newer than any version a client has
-    _refresh(call, made)
+    refresh(call, made)
     call.session.objects[moid] = made
     return ref(made)
 
@@ -162,149 +148,9 @@ def destroy_collector(call: Call, collector: Any, _args: Any) -> None:
     """DestroyPropertyCollector, with its filters."""
     if call.session is None or collector.moid not in call.session.objects:
         raise Fault("NotSupported", "The default property collector cannot be destroyed.")
-    for made in _filters(call, collector):
+    for made in filters_of(call, collector):
         call.session.objects.pop(made.moid)
     call.session.objects.pop(collector.moid)
-
-
-def _filters(call: Call, collector: Any) -> list[PropertyFilter]:
-    mine = call.session.objects.values() if call.session else ()
-    return [one for one in mine if isinstance(one, PropertyFilter) and one.collector == collector.moid]
-
-
-def _refresh(call: Call, made: PropertyFilter) -> None:
-    """Look again at what the filter sees, when the structure of the inventory has changed since."""
-    inventory = call.inventory
-    if made.seen >= inventory.structure:
-        return
-    now = inventory.log_version
-    try:
-        fresh = selection.select(call, made.spec)
-    except Fault:  # what it started from is gone
-        fresh = {}
-    for moid, selected in made.members.items():
-        if moid not in fresh:
-            made.left[moid] = (made.entered.pop(moid), now, ref(selected.managed))
-    for moid in fresh:
-        if moid not in made.members:
-            made.entered[moid] = now
-    made.members, made.seen = fresh, inventory.structure
-
-
-# updates -------------------------------------------------------------------------------------------------------------
-
-
-def wait_for_updates_ex(call: Call, collector: Any, args: Any) -> Raw | None:
-    """WaitForUpdatesEx. Where time stands still it answers at once: nothing can happen while the only thread waits."""
-    options = args.get("options")
-    longest = options["maxWaitSeconds"] if options is not None else None
-    return _wait(call, collector, args.get("version") or "", _LONGEST_WAIT if longest is None else float(longest))
-
-
-def wait_for_updates(call: Call, collector: Any, args: Any) -> Raw:
-    """WaitForUpdates: as above, but its answer is never empty."""
-    found = _wait(call, collector, args.get("version") or "", _LONGEST_WAIT)
-    return found or Raw(f"<returnval><version>{call.inventory.log_version}</version></returnval>")
-
-
-def check_for_updates(call: Call, collector: Any, args: Any) -> Raw | None:
-    """CheckForUpdates."""
-    return _wait(call, collector, args.get("version") or "", 0.0)
-
-
-def cancel_wait(call: Call, _collector: Any, _args: Any) -> None:
-    """CancelWaitForUpdates."""
-    if call.session is not None:
-        call.session.wakes += 1
-    call.inventory.changed.notify_all()
-
-
-def _wait(call: Call, collector: Any, version: str, longest: float) -> Raw | None:
-    inventory, session = call.inventory, call.session
-    assert session is not None, "the registry asks for a session"
-    since = _version(call, version)
-    wakes, deadline = session.wakes, inventory.clock.now() + longest
-    while True:
-        found = _updates(call, collector, since)
-        left = deadline - inventory.clock.now()
-        if found is not None or not inventory.clock.flow or left <= 0 or inventory.closed:
-            return found
-        inventory.changed.wait(timeout=min(left / inventory.clock.flow, _POLL))
-        if session.ended:
-            raise Fault("NotAuthenticated", "The session has ended.", object=ref(collector), privilegeId="System.View")
-        if session.wakes != wakes:
-            raise Fault("RequestCanceled", "The wait was canceled.")
-        session.last_active = inventory.clock.now()
-
-
-def _version(call: Call, version: str) -> int:
-    if not version:
-        return -1
-    if not version.isdigit() or int(version) > call.inventory.log_version:
-        raise Fault("InvalidCollectorVersion", f"{version!r} is not a version of this property collector.")
-    return int(version)
-
-
-def _updates(call: Call, collector: Any, since: int) -> Raw | None:
-    sets = []
-    for made in _filters(call, collector):
-        _refresh(call, made)
-        objects = "".join(_filter_updates(call, made, since))
-        if objects:
-            sets.append(f'<filterSet><filter type="PropertyFilter">{text(made.moid)}</filter>{objects}</filterSet>')
-    if not sets:
-        return None
-    return Raw(f"<returnval><version>{call.inventory.log_version}</version>{''.join(sets)}</returnval>")
-
-
-def _filter_updates(call: Call, made: PropertyFilter, since: int) -> Iterator[str]:
-    for entered, gone, one in made.left.values():
-        if entered <= since < gone and one.moid not in made.members:
-            yield _update("leave", one, "")
-    changes = call.inventory.changes_since(since) if since >= 0 else []
-    changed: dict[str, dict[str, None]] = {}
-    for change in changes or []:
-        if change.path and change.moid in made.members:
-            changed.setdefault(change.moid, {})[change.path] = None
-    for moid, selected in made.members.items():
-        if made.entered[moid] > since:
-            yield _update("enter", ref(selected.managed), _changes(call, selected, selected.paths))
-        elif changes is None:
-            yield _update("modify", ref(selected.managed), _changes(call, selected, selected.paths))
-        elif moid in changed:
-            content = _changes(call, selected, _touched(made, selected.paths, changed[moid]), removed=True)
-            if content:
-                yield _update("modify", ref(selected.managed), content)
-
-
-def _touched(made: PropertyFilter, wanted: tuple[str, ...], changed: dict[str, None]) -> list[str]:
-    """The paths to report: what changed inside a wanted path, or the wanted path inside what changed."""
-    found: dict[str, None] = {}
-    for path in wanted:
-        for change in changed:
-            if change == path or path.startswith(f"{change}."):
-                found[path] = None
-            elif change.startswith(f"{path}."):
-                found[change if made.partial else path] = None
-    return list(found)
-
-
-def _changes(call: Call, selected: Selected, paths: Any, *, removed: bool = False) -> str:
-    parts = []
-    for path in paths:
-        try:
-            value = properties.xml(call, selected.managed, path)
-        except Fault:  # the path does not exist on this object
-            continue
-        if value is not None:
-            parts.append(f"<changeSet><name>{text(path)}</name><op>assign</op>{value}</changeSet>")
-        elif removed:
-            parts.append(f"<changeSet><name>{text(path)}</name><op>remove</op></changeSet>")
-    return "".join(parts)
-
-
-def _update(kind: str, one: Ref, content: str) -> str:
-    return f'<objectSet><kind>{kind}</kind><obj type="{one.kind}">{text(one.moid)}</obj>{content}</objectSet>'
 
 
 PROPERTIES: dict[str, Property] = {}
@@ -316,10 +162,7 @@ OPERATIONS = {
     "CreateFilter": create_filter,
     "CreatePropertyCollector": create_collector,
     "DestroyPropertyCollector": destroy_collector,
-    "WaitForUpdatesEx": wait_for_updates_ex,
-    "WaitForUpdates": wait_for_updates,
-    "CheckForUpdates": check_for_updates,
-    "CancelWaitForUpdates": cancel_wait,
+    **property_updates.UPDATE_OPERATIONS,
 }
 FILTER_PROPERTIES: dict[str, Property] = {
     "spec": lambda _inventory, made: made.spec,
