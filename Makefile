@@ -12,10 +12,10 @@ DISK ?=
 SEEDS ?= 200
 FIRST ?= 0
 
-.PHONY: help setup drill test conformance soak lint constraints clean
+.PHONY: help setup drill test conformance soak bench-dataplane lint constraints clean
 
 help: ## Print this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  Variables: DISK=path (image for make drill), OUT=folder (its results), ARGS='...' (passed on)"
 
@@ -33,6 +33,9 @@ conformance: setup ## Judge the reference implementation by specs/; results go t
 
 soak: setup ## Run seeded faults of the data plane: SEEDS=2000, FIRST=0
 	@$(BIN)/python tests/reference_impl/soak.py $(SEEDS) $(FIRST)
+
+bench-dataplane: setup ## Measure the data plane; figures are compared in bench/RESULTS.md
+	@$(BIN)/python bench/dataplane/bench.py
 
 lint: ## Check style, formatting and types
 	@deploy/setup.sh environment
