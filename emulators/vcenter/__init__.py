@@ -6,7 +6,8 @@ the table in `kinds.py`.
 
 from emulators.vcenter.disks import NoSpace
 from emulators.vcenter.guests import GuestHooks
+from emulators.vcenter.model import Model
 from emulators.vcenter.objects.virtual_machine import AttachedDisk, DiskGone, VirtualMachine
 from emulators.vcenter.vcenter import DiskSpec, VCenter
 
-__all__ = ["AttachedDisk", "DiskGone", "DiskSpec", "GuestHooks", "NoSpace", "VCenter", "VirtualMachine"]
+__all__ = ["AttachedDisk", "DiskGone", "DiskSpec", "GuestHooks", "Model", "NoSpace", "VCenter", "VirtualMachine"]

@@ -1,6 +1,7 @@
 """Events with the classes and texts of vCenter."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ class EventLog:
     inventory: Inventory
     events: deque[Record] = field(default_factory=lambda: deque(maxlen=_KEPT))
     last_key: int = 0
+    listeners: list[Callable[[Inventory, Record], None]] = field(default_factory=list)
 
     def post(self, kind: str, message: str, /, *, user: str = "", chain: int = 0, **fields: Any) -> Record:
         """Record an event of class `kind`."""
@@ -34,6 +36,8 @@ class EventLog:
         manager = self.inventory.find("EventManager")
         if manager is not None:
             self.inventory.change(manager, "latestEvent")
+        for listener in self.listeners:
+            listener(self.inventory, event)
         return event
 
     def about(self, kind: str, message: str, vm: Any, /, *, user: str = "", chain: int = 0, **fields: Any) -> Record:

@@ -1,34 +1,47 @@
 """The managed types that this vCenter knows. One line of `KINDS` for each; a new operation is an entry in its module's table."""
 
+from dataclasses import replace
 from typing import Any
 
 from emulators.vcenter import schema
 from emulators.vcenter.entity import ENTITY_OPERATIONS
 from emulators.vcenter.kind import Kind, of_disks
 from emulators.vcenter.objects import (
+    alarms,
     authorization_manager,
     cluster,
+    custom_fields,
     datacenter,
     datastore,
     datastore_browser,
     environment,
     event_manager,
+    extensions,
+    files,
     folder,
+    folder_places,
     host_system,
-    network,
+    licenses,
+    options,
+    performance,
+    pools,
     property_collector,
     resource_pool,
     search_index,
     service_instance,
     session_manager,
+    switch,
     task_manager,
+    user_directory,
     views,
+    virtual_disks,
     vm_changes,
     vm_destroy,
     vm_power,
     vm_reconfigure,
     vm_snapshots,
 )
+from emulators.vcenter.objects.network import NETWORK_PROPERTIES
 from emulators.vcenter.objects.vm_properties import MACHINE_PROPERTIES, SNAPSHOT_PROPERTIES
 from emulators.vcenter.tasks import info
 
@@ -46,7 +59,16 @@ def _refresh(call: Any, vm: Any, _args: Any) -> None:
     call.inventory.change(vm, "storage", "summary.storage", "layoutEx")
 
 
-KINDS: dict[str, Kind] = {
+_POOL_PRIVILEGES = {
+    "UpdateConfig": _needs("Resource.EditPool"),
+    "UpdateChildResourceConfiguration": _needs("Resource.EditPool"),
+    "MoveIntoResourcePool": _needs("Resource.AssignVMToPool"),
+    "DestroyChildren": _needs("Resource.DeletePool"),
+}
+
+_KINDS: dict[str, Kind] = {
+    "Alarm": Kind(alarms.ALARM_PROPERTIES, alarms.ALARM_OPERATIONS),
+    "AlarmManager": Kind(alarms.ALARMS_PROPERTIES, alarms.ALARMS_OPERATIONS),
     "AuthorizationManager": Kind(
         authorization_manager.AUTHORIZATION_PROPERTIES,
         authorization_manager.AUTHORIZATION_OPERATIONS,
@@ -54,9 +76,16 @@ KINDS: dict[str, Kind] = {
     ),
     "ClusterComputeResource": Kind(
         cluster.CLUSTER_PROPERTIES,
-        cluster.CLUSTER_OPERATIONS,
+        ENTITY_OPERATIONS,
         privileges=_entity("Host.Inventory.RenameCluster", "Host.Inventory.DeleteCluster"),
     ),
+    "ComputeResource": Kind(
+        cluster.COMPUTE_PROPERTIES,
+        ENTITY_OPERATIONS,
+        volatile=frozenset({"summary"}),
+        privileges=_entity("Host.Inventory.RenameCluster", "Host.Inventory.RemoveHostFromCluster"),
+    ),
+    "CustomFieldsManager": Kind(custom_fields.FIELDS_PROPERTIES, custom_fields.FIELDS_OPERATIONS),
     "ContainerView": Kind(views.CONTAINER_PROPERTIES, views.VIEW_OPERATIONS, volatile=frozenset({"view"})),
     "Datacenter": Kind(
         datacenter.DATACENTER_PROPERTIES,
@@ -69,34 +98,52 @@ KINDS: dict[str, Kind] = {
         volatile=frozenset({"summary", "info"}),
         privileges=_entity("Datastore.Rename", "Datastore.Delete"),
     ),
+    "DistributedVirtualPortgroup": Kind(
+        switch.PORTGROUP_PROPERTIES,
+        switch.PORTGROUP_OPERATIONS,
+        privileges={
+            **_entity("DVPortgroup.Modify", "DVPortgroup.Delete"),
+            "ReconfigureDVPortgroup_Task": _needs("DVPortgroup.Modify"),
+        },
+    ),
     "EnvironmentBrowser": Kind(environment.ENVIRONMENT_PROPERTIES),
     "EventHistoryCollector": Kind(
         event_manager.COLLECTOR_PROPERTIES, event_manager.COLLECTOR_OPERATIONS, volatile=frozenset({"latestPage"})
     ),
     "EventManager": Kind(event_manager.EVENT_PROPERTIES, event_manager.EVENT_OPERATIONS),
-    "Folder": Kind(folder.FOLDER_PROPERTIES, folder.FOLDER_OPERATIONS, privileges=_entity("Folder.Rename", "Folder.Delete")),
+    "ExtensionManager": Kind(extensions.EXTENSIONS_PROPERTIES, extensions.EXTENSIONS_OPERATIONS),
+    "FileManager": Kind(operations=files.FILES_OPERATIONS),
+    "Folder": Kind(
+        folder.FOLDER_PROPERTIES,
+        {**folder.FOLDER_OPERATIONS, **folder_places.PLACE_OPERATIONS},
+        privileges=_entity("Folder.Rename", "Folder.Delete"),
+    ),
     "HostDatastoreBrowser": Kind(
         datastore_browser.BROWSER_PROPERTIES,
-        datastore_browser.BROWSER_OPERATIONS,
+        {**datastore_browser.BROWSER_OPERATIONS, "DeleteFile": files.delete_now},
         privileges=dict.fromkeys(datastore_browser.BROWSER_OPERATIONS, _needs("Datastore.Browse")),
     ),
     "HostSystem": Kind(
         host_system.HOST_PROPERTIES,
-        host_system.HOST_OPERATIONS,
+        ENTITY_OPERATIONS,
         volatile=frozenset({"summary"}),
         privileges=_entity("System.Read", "System.Read"),
     ),
     "InventoryView": Kind(views.INVENTORY_PROPERTIES, views.INVENTORY_OPERATIONS, volatile=frozenset({"view"})),
+    "LicenseAssignmentManager": Kind(operations=licenses.ASSIGNMENT_OPERATIONS),
+    "LicenseManager": Kind(licenses.LICENSES_PROPERTIES, licenses.LICENSES_OPERATIONS),
     "ListView": Kind(views.LIST_PROPERTIES, views.LIST_OPERATIONS, volatile=frozenset({"view"})),
-    "Network": Kind(
-        network.NETWORK_PROPERTIES, network.NETWORK_OPERATIONS, privileges=_entity("Network.Assign", "Network.Delete")
+    "Network": Kind(NETWORK_PROPERTIES, switch.NETWORK_OPERATIONS, privileges=_entity("Network.Assign", "Network.Delete")),
+    "OptionManager": Kind(
+        options.OPTIONS_PROPERTIES, options.OPTIONS_OPERATIONS, privileges={"UpdateOptions": _needs("Global.Settings")}
     ),
+    "PerformanceManager": Kind(performance.PERFORMANCE_PROPERTIES, performance.PERFORMANCE_OPERATIONS),
     "PropertyCollector": Kind(property_collector.PROPERTIES, property_collector.OPERATIONS, volatile=frozenset({"filter"})),
     "PropertyFilter": Kind(property_collector.FILTER_PROPERTIES, property_collector.FILTER_OPERATIONS),
     "ResourcePool": Kind(
         resource_pool.POOL_PROPERTIES,
-        resource_pool.POOL_OPERATIONS,
-        privileges=_entity("Resource.RenamePool", "Resource.DeletePool"),
+        pools.POOL_OPERATIONS,
+        privileges={**_entity("Resource.RenamePool", "Resource.DeletePool"), **_POOL_PRIVILEGES},
     ),
     "SearchIndex": Kind(operations=search_index.SEARCH_OPERATIONS),
     "ServiceInstance": Kind(
@@ -110,7 +157,19 @@ KINDS: dict[str, Kind] = {
     ),
     "Task": Kind({"info": info}, task_manager.TASK_OPERATIONS),
     "TaskManager": Kind(task_manager.TASK_MANAGER_PROPERTIES),
+    "UserDirectory": Kind({"domainList": lambda _inventory, _directory: ["vsphere.local"]}, user_directory.DIRECTORY_OPERATIONS),
     "ViewManager": Kind(views.MANAGER_PROPERTIES, views.MANAGER_OPERATIONS),
+    "VirtualApp": Kind(
+        pools.VAPP_PROPERTIES,
+        pools.VAPP_OPERATIONS,
+        volatile=frozenset({"summary", "datastore", "network"}),
+        privileges={
+            **_entity("VApp.Rename", "VApp.Delete"),
+            **_POOL_PRIVILEGES,
+            "UpdateVAppConfig": _needs("VApp.ApplicationConfig"),
+        },
+    ),
+    "VirtualDiskManager": Kind(operations=virtual_disks.DISKS_OPERATIONS),
     "VirtualMachine": Kind(
         MACHINE_PROPERTIES,
         {
@@ -128,8 +187,40 @@ KINDS: dict[str, Kind] = {
             "ReconfigVM_Task": vm_reconfigure.privileges,
         },
     ),
+    "VmwareDistributedVirtualSwitch": Kind(
+        switch.SWITCH_PROPERTIES,
+        switch.SWITCH_OPERATIONS,
+        privileges={**_entity("DVSwitch.Modify", "DVSwitch.Delete"), "ReconfigureDvs_Task": _needs("DVSwitch.Modify")},
+    ),
     "VirtualMachineSnapshot": Kind(SNAPSHOT_PROPERTIES, vm_snapshots.SNAPSHOT_OPERATIONS, volatile=frozenset({"config"})),
 }
+
+#: What every entity has besides: it comes from service objects, and so cannot stand in `entity`.
+_SHARED_PROPERTIES = {
+    "customValue": custom_fields.values,
+    "value": custom_fields.values,
+    "availableField": custom_fields.available,
+    "declaredAlarmState": alarms.declared,
+    "triggeredAlarmState": alarms.triggered,
+    "overallStatus": alarms.overall,
+    "alarmActionsEnabled": alarms.actions_enabled,
+}
+_FROM_BELOW = frozenset({"triggeredAlarmState"})
+
+
+def _shared(name: str, kind: Kind) -> Kind:
+    if not schema.is_a(name, "ManagedEntity"):
+        return kind
+    return replace(
+        kind,
+        properties={**kind.properties, **_SHARED_PROPERTIES},
+        operations={**kind.operations, "setCustomValue": custom_fields.set_by_name},
+        volatile=kind.volatile | _FROM_BELOW,
+        privileges={**kind.privileges, "setCustomValue": _needs("Global.SetCustomField")},
+    )
+
+
+KINDS: dict[str, Kind] = {name: _shared(name, kind) for name, kind in sorted(_KINDS.items())}
 
 
 def coverage() -> dict[str, tuple[list[str], list[str]]]:

@@ -74,10 +74,11 @@ def info(inventory: Inventory, task: Task) -> Record:
 
 
 class Tasks:
-    """The tasks of one vCenter, the newest last."""
+    """The tasks of one vCenter, the newest last. They take `pace` times the emulated time that they usually take."""
 
-    def __init__(self, inventory: Inventory):
+    def __init__(self, inventory: Inventory, pace: float = 1.0):
         self._inventory = inventory
+        self.pace = pace
         self.recent: list[Task] = []
 
     def start(self, call: Call, managed: Any, method: schema.Method, work: Callable[[Call], Work]) -> Task:
@@ -113,7 +114,7 @@ class Tasks:
             if callable(rest):
                 rest()
             else:
-                yield rest
+                yield rest * self.pace
 
     def _step(self, task: Task, entity: Any, work: Work) -> float | Callable[[], None] | None:
         """One step of the work: what comes before the next; None when the task has ended."""

@@ -8,22 +8,20 @@ from pathlib import Path
 from emulators.clock import Clock
 from emulators.vcenter.asgi import Asgi
 from emulators.vcenter.authorization import ROLE_NAMES, Authorization, Permission
-from emulators.vcenter.disk_store import DiskStore
-from emulators.vcenter.events import EventLog
+from emulators.vcenter.events import EventLog, datacenter_of
 from emulators.vcenter.guests import GuestHooks, GuestState
-from emulators.vcenter.inventory import Inventory, ref
+from emulators.vcenter.inventory import Inventory
 from emulators.vcenter.kinds import KINDS
-from emulators.vcenter.objects import vm_create, vm_power
+from emulators.vcenter.model import Home, Model, build
+from emulators.vcenter.objects import alarms, vm_create, vm_power
 from emulators.vcenter.objects.cluster import ClusterComputeResource
 from emulators.vcenter.objects.datacenter import Datacenter
-from emulators.vcenter.objects.datastore import Datastore
-from emulators.vcenter.objects.datastore_browser import HostDatastoreBrowser
-from emulators.vcenter.objects.environment import EnvironmentBrowser
-from emulators.vcenter.objects.folder import Folder, add_folder, put
+from emulators.vcenter.objects.folder import Folder, add_folder
 from emulators.vcenter.objects.host_system import HostSystem
 from emulators.vcenter.objects.network import Network
 from emulators.vcenter.objects.resource_pool import ResourcePool
-from emulators.vcenter.objects.service_instance import SERVICES, Service
+from emulators.vcenter.objects.service_instance import FURTHER, SERVICES, Service
+from emulators.vcenter.objects.services import STATEFUL
 from emulators.vcenter.objects.virtual_machine import AttachedDisk, Settings, VirtualMachine
 from emulators.vcenter.objects.vm_devices import disk_device, disk_key, mac_address, network_card, relabel, scsi_controller
 from emulators.vcenter.objects.vm_files import write_vmx
@@ -33,6 +31,8 @@ from emulators.vcenter.tasks import Tasks
 from emulators.vcenter.web import Web
 
 _GIB = 1024**3
+#: Size of the disk of each machine that the model makes.
+_MODEL_DISK = 10 * _GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,10 @@ class VCenter:
     """A vCenter with the inventory vcsim starts with: DC0, cluster DC0_C0, three hosts, LocalDS_0, `VM Network`; no machines yet.
 
     `users` maps a name (without case) to password and role (Admin, ReadOnly, NoAccess) on everything. `folder` is where the
-    datastore keeps its files; `capacity` its size in bytes. `.wsgi` serves `POST /sdk` and the rest.
+    datastore keeps its files; `capacity` its size in bytes; `model` another inventory to start with. Tasks take their usual
+    emulated time times `task_pace`. With `anybody` every name and password logs in as administrator.
+
+    `.wsgi` serves `POST /sdk` and the rest.
     """
 
     def __init__(
@@ -63,22 +66,29 @@ class VCenter:
         capacity: int = 512 * _GIB,
         hosts: int = 3,
         addresses: str = "10.0.0.",
+        model: Model | None = None,
+        task_pace: float = 1.0,
+        anybody: bool = False,
     ):
         self.inventory = inventory = Inventory(clock, name, version, clock.uuid(), folder, kinds=KINDS, hooks=hooks)
         inventory.authorization = Authorization({user.lower(): password for user, (password, _) in users.items()})
         inventory.sessions = Sessions(clock)
         inventory.events = EventLog(inventory)
-        inventory.tasks = Tasks(inventory)
+        inventory.events.listeners.append(alarms.on_event)
+        inventory.tasks = Tasks(inventory, task_pace)
         with inventory.lock:
             inventory.add(Folder(inventory.root.moid, "Datacenters", None, ["Folder", "Datacenter"]))
             inventory._counter = 1
             inventory.add(Service("ServiceInstance", "ServiceInstance"))
-            for kind, moid in SERVICES.values():
-                inventory.add(Service(kind, moid))
+            for kind, moid in (*SERVICES.values(), *FURTHER.items()):
+                inventory.add(STATEFUL.get(kind, Service)(kind, moid))
+            inventory.find("SessionManager").anybody = anybody
             for user, (_, role) in users.items():
                 permission = Permission(inventory.root.moid, user.lower(), ROLE_NAMES[role], True)
                 inventory.authorization.permissions.append(permission)
-            _build(inventory, folder, capacity, hosts, addresses)
+            homes = build(inventory, folder, capacity, model or Model(hosts=hosts), addresses)
+        for home in homes:
+            self._settle(home, autostart=model is not None and model.autostart)
         self.wsgi = Web(inventory)
         self.asgi = Asgi(inventory)
 
@@ -96,6 +106,7 @@ class VCenter:
         extra_config: Mapping[str, str] | None = None,
         folder: str = "",
         host: str = "",
+        pool: Ref | None = None,
         firmware: str = "bios",
         uuid: str = "",
         powered_on: bool = False,
@@ -108,25 +119,25 @@ class VCenter:
         """
         inventory = self.inventory
         with inventory.lock:
-            cluster = next(inventory.all_of(ClusterComputeResource))
             places = [one for one in inventory.all_of(HostSystem) if not host or one.name == host]
             if not places:
                 raise ValueError(f"there is no host {host!r}")
             where = places[inventory.count_of(VirtualMachine) % len(places)]
-            home = self._folder(folder)
+            cluster = inventory.get(where.parent, ClusterComputeResource)
+            home = self._folder(folder, datacenter_of(inventory, where))
             extra = {key.lower(): (key, value) for key, value in (extra_config or {}).items()}
             settings = Settings(guest_id, cpus, 1, memory_mb, firmware, extra=extra)
             vm = vm_create.new_machine(
                 inventory,
                 name,
                 folder=home,
-                pool=inventory.find(cluster.pool.moid) if cluster.pool else None,
+                pool=inventory.get(pool or cluster.pool, ResourcePool),
                 host=where,
                 datastore=inventory.find(where.datastores[0].moid),
                 settings=settings,
                 uuid=uuid,
             )
-            self._add_cards(vm, nics)
+            self._add_cards(vm, nics, where)
             self._add_disks(vm, disks, controller)
             relabel(settings)
             write_vmx(inventory, vm)
@@ -136,9 +147,30 @@ class VCenter:
             self.power_on(vm)
         return vm
 
-    def _add_cards(self, vm: VirtualMachine, networks: Sequence[str]) -> None:
+    def _settle(self, home: Home, *, autostart: bool) -> None:
+        """The machines of the model in one pool."""
+        inventory = self.inventory
+        host = inventory.get(home.host, HostSystem)
+        network = inventory.get(host.networks[-1], Network).name if host.networks else ""
+        for number in range(home.count):
+            vm = self.add_vm(
+                f"{home.prefix}_VM{number}",
+                guest_id="otherGuest",
+                cpus=1,
+                memory_mb=32,
+                disks=[DiskSpec(_MODEL_DISK)],
+                nics=[network] if network else [],
+                host=host.name,
+                pool=home.pool,
+            )
+            if autostart:
+                with inventory.lock:
+                    vm_power.set_power(inventory, vm, "poweredOn")
+
+    def _add_cards(self, vm: VirtualMachine, networks: Sequence[str], host: HostSystem) -> None:
+        seen = [self.inventory.get(one, Network) for one in host.networks]
         for key, name in enumerate(networks, 4000):
-            found = next((one for one in self.inventory.all_of(Network) if one.name == name), None)
+            found = next((one for one in seen if one.name == name), None)
             if found is None:
                 raise ValueError(f"there is no network {name!r}")
             vm.settings.devices[key] = network_card(self.inventory, key, found, mac_address(self.inventory))
@@ -162,9 +194,8 @@ class VCenter:
             vm.disks[key] = disk
             vm.settings.devices[key] = disk_device(key, controller["key"], unit, disk)
 
-    def _folder(self, path: str) -> Folder:
+    def _folder(self, path: str, datacenter: Datacenter) -> Folder:
         inventory = self.inventory
-        datacenter = next(inventory.all_of(Datacenter))
         folder = inventory.get(datacenter.vm_folder, Folder)
         for name in filter(None, path.split("/")):
             below = [inventory.find(one.moid) for one in folder.children]
@@ -237,60 +268,3 @@ class VCenter:
             self.asgi.close()
             for store in self.inventory.stores.values():
                 store.close()
-
-
-def _build(inventory: Inventory, folder: Path, capacity: int, hosts: int, addresses: str) -> None:
-    root = inventory.get(inventory.root, Folder)
-    moid = inventory.new_moid("datacenter-")
-    home = Ref("Datacenter", moid)
-    prefixes = {"vm": "group-v", "host": "group-h", "datastore": "group-s", "network": "group-n"}
-    types = {
-        "vm": ["Folder", "VirtualMachine", "VirtualApp"],
-        "host": ["Folder", "ComputeResource"],
-        "datastore": ["Folder", "Datastore", "StoragePod"],
-        "network": ["Folder", "Network", "DistributedVirtualSwitch"],
-    }
-    made = {name: inventory.add(Folder(inventory.new_moid(prefix), name, home, types[name])) for name, prefix in prefixes.items()}
-    vm, host, datastores, networks = (ref(made[name]) for name in prefixes)
-    datacenter = Datacenter(moid, "DC0", inventory.root, vm, host, datastores, networks)
-    inventory.add(datacenter)
-    put(inventory, root, datacenter)
-    datastore, network = _storage(inventory, folder, capacity, made)
-    datacenter.datastores, datacenter.networks = [ref(datastore)], [ref(network)]
-    cluster = ClusterComputeResource(inventory.new_moid("domain-c"), "DC0_C0", ref(made["host"]))
-    pool = ResourcePool(inventory.new_moid("resgroup-"), "Resources", ref(cluster), ref(cluster))
-    cluster.pool, cluster.datastores, cluster.networks = ref(pool), [ref(datastore)], [ref(network)]
-    inventory.add(cluster)
-    inventory.add(pool)
-    inventory.add(EnvironmentBrowser(f"envbrowser-{cluster.moid}", ref(cluster)))
-    put(inventory, made["host"], cluster)
-    for number in range(hosts):
-        esx = ref(_host(inventory, cluster, f"{cluster.name}_H{number}", f"{addresses}{number + 11}"))
-        for listed in (cluster.hosts, datastore.hosts, network.hosts):
-            listed.append(esx)
-    inventory.change(cluster, "host")
-
-
-def _storage(inventory: Inventory, folder: Path, capacity: int, folders: dict[str, Folder]) -> tuple[Datastore, Network]:
-    moid = inventory.new_moid("datastore-")
-    browser = HostDatastoreBrowser(f"datastoreBrowser-{moid}", Ref("Datastore", moid), [Ref("Datastore", moid)])
-    store = DiskStore(folder / "LocalDS_0", capacity, inventory.clock.uuid)
-    inventory.stores[moid] = store
-    datastore = Datastore(moid, "LocalDS_0", ref(folders["datastore"]), ref(browser), store.folder)
-    inventory.add(browser)
-    inventory.add(datastore)
-    put(inventory, folders["datastore"], datastore)
-    network = Network(inventory.new_moid("network-"), "VM Network", ref(folders["network"]))
-    inventory.add(network)
-    put(inventory, folders["network"], network)
-    return datastore, network
-
-
-def _host(inventory: Inventory, cluster: ClusterComputeResource, name: str, address: str) -> HostSystem:
-    moid = inventory.new_moid("host-")
-    browser = HostDatastoreBrowser(f"datastoreBrowser-{moid}", Ref("HostSystem", moid), list(cluster.datastores))
-    host = HostSystem(moid, name, ref(cluster), inventory.clock.uuid(), ref(browser), address, inventory.clock.now())
-    host.datastores, host.networks = list(cluster.datastores), list(cluster.networks)
-    inventory.add(browser)
-    inventory.add(host)
-    return host

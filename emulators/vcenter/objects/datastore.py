@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from emulators.vcenter.disk_store import DiskStore
-from emulators.vcenter.entity import ENTITY_OPERATIONS, ENTITY_PROPERTIES, Property
+from emulators.vcenter.entity import ENTITY_OPERATIONS, ENTITY_PROPERTIES, RENAME_SECONDS, Property, must_be_free, plain
+from emulators.vcenter.events import datacenter_of
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Call, Inventory, ref
 from emulators.vcenter.objects.virtual_machine import VirtualMachine
 from emulators.vcenter.records import Record, Ref
+from emulators.vcenter.tasks import Work
 
 _LARGEST_FILE = 64 * 1024**4
 
@@ -20,10 +22,11 @@ class Datastore:
 
     moid: str
     name: str
-    parent: Ref | None
+    parent: Ref
     browser: Ref
     folder: Path
     hosts: list[Ref] = field(default_factory=list)
+    maintenance: str = "normal"
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "Datastore"
 
@@ -32,10 +35,12 @@ def store_of(inventory: Inventory, datastore: Datastore) -> DiskStore:
     return inventory.stores[datastore.moid]
 
 
-def by_name(inventory: Inventory, name: str) -> Datastore:
-    """The datastore of a name. Raises `Fault("InvalidDatastore")`."""
+def by_name(inventory: Inventory, name: str, datacenter: Ref | None = None) -> Datastore:
+    """The datastore of a name, in one datacenter if told. Raises `Fault("InvalidDatastorePath")`."""
     for datastore in inventory.all_of(Datastore):
-        if datastore.name == name:
+        if datastore.name != name:
+            continue
+        if datacenter is None or ref(datacenter_of(inventory, datastore)) == datacenter:
             return datastore
     raise Fault("InvalidDatastorePath", f"Invalid datastore path: there is no datastore '{name}'.", datastorePath=f"[{name}]")
 
@@ -57,7 +62,7 @@ def _summary(inventory: Inventory, datastore: Datastore) -> Record:
         accessible=True,
         multipleHostAccess=len(datastore.hosts) > 1,
         type="VMFS",
-        maintenanceMode="normal",
+        maintenanceMode=datastore.maintenance,
     )
 
 
@@ -112,4 +117,98 @@ def refresh(call: Call, datastore: Datastore, _args: Any) -> None:
     call.inventory.change(datastore, "summary.freeSpace", "info.freeSpace")
 
 
-DATASTORE_OPERATIONS = {**ENTITY_OPERATIONS, "RefreshDatastore": refresh, "RefreshDatastoreStorageInfo": refresh}
+def _name_it(call: Call, datastore: Datastore, name: str) -> None:
+    parent = call.inventory.find(datastore.parent.moid)
+    if name != datastore.name:
+        must_be_free(call.inventory, parent, name)
+    old, datastore.name = datastore.name, name
+    for vm in call.inventory.all_of(VirtualMachine):
+        if vm.datastore == ref(datastore):
+            vm.datastore_name = name
+            call.inventory.change(vm, "config.files", "config.hardware.device", "layoutEx", "summary.config.vmPathName")
+    call.inventory.change(datastore, "name", "summary", "info")
+    call.inventory.events.post(
+        "DatastoreRenamedEvent",
+        f"Renamed datastore from {old} to {name}",
+        user=call.user,
+        oldName=old,
+        newName=name,
+        datastore=Record("DatastoreEventArgument", name=name, datastore=ref(datastore)),
+    )
+
+
+def rename(call: Call, datastore: Datastore, args: Any) -> None:
+    """RenameDatastore."""
+    _name_it(call, datastore, plain(args["newName"]))
+
+
+def rename_task(call: Call, datastore: Datastore, args: Any) -> Work:
+    """Rename_Task: the paths of the machines' files follow."""
+    yield RENAME_SECONDS
+    _name_it(call, datastore, plain(args["newName"]))
+
+
+def remove(call: Call, datastore: Datastore) -> None:
+    """Take a datastore out of the inventory; its files stay. Raises `Fault("ResourceInUse")` while machines lie on it."""
+    inventory = call.inventory
+    if _machines(inventory, datastore):
+        raise Fault("ResourceInUse", f"The resource '{datastore.name}' is in use.", type="Datastore", name=datastore.name)
+    hosts = [inventory.find(one.moid) for one in datastore.hosts]
+    for place in (datacenter_of(inventory, datastore), *hosts, *(inventory.find(host.parent.moid) for host in hosts)):
+        if ref(datastore) in place.datastores:
+            place.datastores.remove(ref(datastore))
+            inventory.change(place, "datastore")
+    parent = inventory.find(datastore.parent.moid)
+    parent.children.remove(ref(datastore))
+    inventory.change(parent, "childEntity")
+    inventory.stores.pop(datastore.moid).close()
+    inventory.remove(inventory.find(datastore.browser.moid))
+    inventory.remove(datastore)
+    inventory.events.post(
+        "DatastoreDestroyedEvent",
+        f"Removed unconfigured datastore {datastore.name}",
+        user=call.user,
+        datastore=Record("DatastoreEventArgument", name=datastore.name, datastore=ref(datastore)),
+    )
+
+
+def destroy(call: Call, datastore: Datastore, _args: Any) -> None:
+    """DestroyDatastore."""
+    remove(call, datastore)
+
+
+def destroy_task(call: Call, datastore: Datastore, _args: Any) -> Work:
+    """Destroy_Task."""
+    yield 1.0
+    remove(call, datastore)
+
+
+def enter_maintenance(call: Call, datastore: Datastore, _args: Any) -> Record:
+    """DatastoreEnterMaintenanceMode: only one without machines, as without storage DRS nothing is moved away."""
+    if _machines(call.inventory, datastore):
+        raise Fault("InvalidState", "Virtual machines are still on the datastore.")
+    datastore.maintenance = "inMaintenance"
+    call.inventory.change(datastore, "summary.maintenanceMode")
+    return Record("StoragePlacementResult")
+
+
+def exit_maintenance(call: Call, datastore: Datastore, _args: Any) -> Work:
+    """DatastoreExitMaintenanceMode_Task."""
+    if datastore.maintenance == "normal":
+        raise Fault("InvalidState", "The datastore is not in maintenance mode.")
+    yield 1.0
+    datastore.maintenance = "normal"
+    call.inventory.change(datastore, "summary.maintenanceMode")
+
+
+DATASTORE_OPERATIONS = {
+    **ENTITY_OPERATIONS,
+    "RefreshDatastore": refresh,
+    "RefreshDatastoreStorageInfo": refresh,
+    "RenameDatastore": rename,
+    "Rename_Task": rename_task,
+    "DestroyDatastore": destroy,
+    "Destroy_Task": destroy_task,
+    "DatastoreEnterMaintenanceMode": enter_maintenance,
+    "DatastoreExitMaintenanceMode_Task": exit_maintenance,
+}

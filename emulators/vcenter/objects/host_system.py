@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from emulators.vcenter.entity import ENTITY_OPERATIONS, ENTITY_PROPERTIES, Property
+from emulators.vcenter.entity import ENTITY_PROPERTIES, Property
 from emulators.vcenter.inventory import Inventory, ref
 from emulators.vcenter.objects.virtual_machine import VirtualMachine
 from emulators.vcenter.records import Record, Ref, Typed
@@ -19,7 +19,7 @@ class HostSystem:
 
     moid: str
     name: str
-    parent: Ref | None
+    parent: Ref
     uuid: str
     browser: Ref
     address: str
@@ -28,6 +28,9 @@ class HostSystem:
     memory: int = 128 * _GIB
     datastores: list[Ref] = field(default_factory=list)
     networks: list[Ref] = field(default_factory=list)
+    connection: str = "connected"
+    maintenance: bool = False
+    power: str = "poweredOn"
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "HostSystem"
 
@@ -84,10 +87,10 @@ def _host_hardware(_inventory: Inventory, host: HostSystem) -> Record:
 def _host_runtime(_inventory: Inventory, host: HostSystem) -> Record:
     return Record(
         "HostRuntimeInfo",
-        connectionState="connected",
-        powerState="poweredOn",
-        standbyMode="none",
-        inMaintenanceMode=False,
+        connectionState=host.connection,
+        powerState=host.power,
+        standbyMode="in" if host.power == "standBy" else "none",
+        inMaintenanceMode=host.maintenance,
         bootTime=host.booted,
     )
 
@@ -166,4 +169,3 @@ HOST_PROPERTIES: dict[str, Property] = {
         "HostLicensableResourceInfo", resource=[Record("KeyAnyValue", key="numCpuPackages", value=Typed("xsd:int", 2))]
     ),
 }
-HOST_OPERATIONS = ENTITY_OPERATIONS

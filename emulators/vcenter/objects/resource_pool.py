@@ -1,9 +1,9 @@
 """A resource pool."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from emulators.vcenter.entity import ENTITY_OPERATIONS, ENTITY_PROPERTIES, Property
+from emulators.vcenter.entity import ENTITY_PROPERTIES, Property
 from emulators.vcenter.inventory import Inventory, ref
 from emulators.vcenter.objects.cluster import ClusterComputeResource
 from emulators.vcenter.objects.host_system import MHZ, HostSystem
@@ -13,7 +13,7 @@ from emulators.vcenter.records import Record, Ref
 
 @dataclass(slots=True)
 class ResourcePool:
-    """A resource pool."""
+    """A resource pool; with the kind `VirtualApp` a vApp."""
 
     moid: str
     name: str
@@ -21,7 +21,12 @@ class ResourcePool:
     cluster: Ref
     pools: list[Ref] = field(default_factory=list)
     cache: dict[str, Any] = field(default_factory=dict)
-    kind: ClassVar[str] = "ResourcePool"
+    cpu: Record = field(default_factory=lambda: _allocation())
+    memory: Record = field(default_factory=lambda: _allocation())
+    #: of a vApp
+    folder: Ref | None = None
+    annotation: str = ""
+    kind: str = "ResourcePool"
 
     def below(self) -> list[Ref]:
         return self.pools
@@ -42,7 +47,7 @@ def _allocation() -> Record:
 
 
 def _pool_config(_inventory: Inventory, pool: ResourcePool) -> Record:
-    return Record("ResourceConfigSpec", entity=ref(pool), cpuAllocation=_allocation(), memoryAllocation=_allocation())
+    return Record("ResourceConfigSpec", entity=ref(pool), cpuAllocation=pool.cpu, memoryAllocation=pool.memory)
 
 
 def _pool_usage(maximum: int) -> Record:
@@ -84,4 +89,3 @@ POOL_PROPERTIES: dict[str, Property] = {
     "summary": _pool_summary,
     "childConfiguration": lambda _inventory, _pool: [],
 }
-POOL_OPERATIONS = ENTITY_OPERATIONS

@@ -26,7 +26,18 @@ SERVICES = {
     "eventManager": ("EventManager", "EventManager"),
     "taskManager": ("TaskManager", "TaskManager"),
     "searchIndex": ("SearchIndex", "SearchIndex"),
+    "alarmManager": ("AlarmManager", "AlarmManager"),
+    "customFieldsManager": ("CustomFieldsManager", "CustomFieldsManager"),
+    "extensionManager": ("ExtensionManager", "ExtensionManager"),
+    "fileManager": ("FileManager", "FileManager"),
+    "licenseManager": ("LicenseManager", "LicenseManager"),
+    "perfManager": ("PerformanceManager", "PerfMgr"),
+    "setting": ("OptionManager", "VpxSettings"),
+    "userDirectory": ("UserDirectory", "UserDirectory"),
+    "virtualDiskManager": ("VirtualDiskManager", "virtualDiskManager"),
 }
+#: Service objects that others point at.
+FURTHER = {"LicenseAssignmentManager": "LicenseAssignmentManager"}
 
 
 def content(inventory: Inventory) -> Record:

@@ -1,13 +1,24 @@
 """SessionManager: login, logout, who is here."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
+from emulators.vcenter.authorization import ADMIN, Permission
 from emulators.vcenter.entity import Property
 from emulators.vcenter.faults import Fault, invalid_argument
 from emulators.vcenter.inventory import Call, Inventory
-from emulators.vcenter.objects.service_instance import Service
 from emulators.vcenter.records import Record
 from emulators.vcenter.sessions import COOKIE, Session
+
+
+@dataclass(slots=True)
+class SessionService:
+    """The session manager. With `anybody`, every name and password logs in and may do everything, as with vcsim."""
+
+    kind: str
+    moid: str
+    anybody: bool = False
+    cache: dict[str, Any] = field(default_factory=dict)
 
 
 def _session(session: Session, now: Session | None) -> Record:
@@ -27,9 +38,11 @@ def _session(session: Session, now: Session | None) -> Record:
     )
 
 
-def login(call: Call, _manager: Service, args: Any) -> Record:
+def login(call: Call, manager: SessionService, args: Any) -> Record:
     """Login. Raises `Fault("InvalidLogin")`, also when the session is logged in already, as vCenter does."""
     inventory, user = call.inventory, args["userName"]
+    if manager.anybody:
+        _welcome(inventory, user, args.get("password") or "")
     known = inventory.authorization.knows(user, args.get("password") or "")
     if call.session is not None or not known:
         if not known:
@@ -57,14 +70,24 @@ def login(call: Call, _manager: Service, args: Any) -> Record:
     return _session(session, session)
 
 
-def logout(call: Call, _manager: Service, _args: Any) -> None:
+def _welcome(inventory: Inventory, user: str, password: str) -> None:
+    """Make the user known under the password it comes with."""
+    if not user or not password:
+        return
+    rules, name = inventory.authorization, user.lower()
+    rules.users[name] = password
+    if not any(permission.principal == name for permission in rules.permissions):
+        rules.permissions.append(Permission(inventory.root.moid, name, ADMIN, True))
+
+
+def logout(call: Call, _manager: SessionService, _args: Any) -> None:
     """Logout."""
     session = call.session
     assert session is not None, "the registry asks for a session"
     _end(call, session)
 
 
-def terminate(call: Call, _manager: Service, args: Any) -> None:
+def terminate(call: Call, _manager: SessionService, args: Any) -> None:
     """TerminateSession."""
     for key in args["sessionId"]:
         session = call.inventory.sessions.by_key(key)
@@ -96,13 +119,13 @@ def _sessions_changed(inventory: Inventory) -> None:
     inventory.change(inventory.find("SessionManager"), "sessionList")
 
 
-def session_is_active(call: Call, _manager: Service, args: Any) -> bool:
+def session_is_active(call: Call, _manager: SessionService, args: Any) -> bool:
     """SessionIsActive."""
     session = call.inventory.sessions.by_key(args["sessionID"])
     return session is not None and session.user.lower() == args["userName"].lower()
 
 
-def set_locale(call: Call, _manager: Service, args: Any) -> None:
+def set_locale(call: Call, _manager: SessionService, args: Any) -> None:
     """SetLocale."""
     if call.session is not None:
         call.session.locale = args["locale"]

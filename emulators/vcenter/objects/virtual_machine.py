@@ -125,10 +125,12 @@ class VirtualMachine:
     def datastores(self) -> set[str]:
         return {self.datastore.moid}
 
-    def networks(self) -> set[str]:
-        """The names of the networks its cards are on."""
-        cards = [device for device in self.settings.devices.values() if device["macAddress"]]
-        return {card["backing"]["deviceName"] for card in cards if card["backing"]}
+    def is_on(self, network: Any) -> bool:
+        """Whether one of its cards is on a network: by name on a standard one, by key on a port group of a switch."""
+        cards = [device["backing"] for device in self.settings.devices.values() if device["macAddress"] and device["backing"]]
+        if network.kind == "Network":
+            return any(card["deviceName"] == network.name for card in cards)
+        return any(card["port"] is not None and card["port"]["portgroupKey"] == network.moid for card in cards)
 
 
 class DiskGone(OSError):

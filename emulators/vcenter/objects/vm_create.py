@@ -52,7 +52,7 @@ def settle(inventory: Inventory, vm: VirtualMachine, folder: Any) -> None:
         inventory.change(inventory.find(place.moid), "vm")
     networks = inventory.find(vm.host.moid).networks
     for network in [inventory.find(one.moid) for one in networks]:
-        if network.name in vm.networks():
+        if vm.is_on(network):
             inventory.change(network, "vm")
 
 

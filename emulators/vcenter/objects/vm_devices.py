@@ -56,13 +56,13 @@ def scsi_controller(key: int = 1000, bus: int = 0, kind: str = "ParaVirtualSCSIC
 
 
 def network_card(inventory: Inventory, key: int, network: Any, mac: str) -> Record:
-    """A vmxnet3 card on a standard network."""
+    """A vmxnet3 card on a network."""
     return _described(
         "VirtualVmxnet3",
         key,
         f"Network adapter {key - 3999}",
         network.name,
-        backing=Record("VirtualEthernetCardNetworkBackingInfo", deviceName=network.name, network=Ref(network.kind, network.moid)),
+        backing=_network_backing(inventory, network),
         connectable=Record(
             "VirtualDeviceConnectInfo", startConnected=True, allowGuestControl=True, connected=False, status="untried"
         ),
@@ -72,6 +72,14 @@ def network_card(inventory: Inventory, key: int, network: Any, mac: str) -> Reco
         macAddress=mac,
         wakeOnLanEnabled=True,
     )
+
+
+def _network_backing(inventory: Inventory, network: Any) -> Record:
+    if network.switch is None:
+        return Record("VirtualEthernetCardNetworkBackingInfo", deviceName=network.name, network=Ref(network.kind, network.moid))
+    switch = inventory.find(network.switch.moid)
+    port = Record("DistributedVirtualSwitchPortConnection", switchUuid=switch.uuid, portgroupKey=network.moid)
+    return Record("VirtualEthernetCardDistributedVirtualPortBackingInfo", port=port)
 
 
 def mac_address(inventory: Inventory) -> str:

@@ -210,7 +210,7 @@ def _guest_nics(vm: VirtualMachine) -> list[Record]:
         nics.append(
             Record(
                 "GuestNicInfo",
-                network=card["backing"]["deviceName"] if card["backing"] else None,
+                network=card["deviceInfo"]["summary"],
                 ipAddress=list(addresses),
                 macAddress=card["macAddress"],
                 connected=True,
@@ -365,5 +365,4 @@ MACHINE_PROPERTIES: dict[str, Property] = {
 
 
 def _networks(inventory: Inventory, vm: VirtualMachine) -> list[Ref]:
-    names = vm.networks()
-    return [one for one in inventory.find(vm.host.moid).networks if inventory.find(one.moid).name in names]
+    return [one for one in inventory.find(vm.host.moid).networks if vm.is_on(inventory.find(one.moid))]

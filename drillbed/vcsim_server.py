@@ -1,0 +1,104 @@
+"""The server behind `vcsim`: one vCenter on one address until a signal comes."""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from drillbed.vcsim import counts
+from emulators.clock import Clock
+from emulators.http.sockets import PortTakenError, Sockets
+from emulators.network import ONPREM, Network
+from emulators.vcenter import Model, VCenter
+from emulators.vcenter.pages import Pages
+
+_GIB = 1024**3
+_TROUBLE = 3
+
+
+def serve(options: dict[str, Any]) -> int:
+    """Build, listen, say where, and serve until SIGTERM, SIGINT, SIGQUIT or SIGHUP; the folders go at the end."""
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, lambda _number, _frame: over.set())
+    try:
+        with ExitStack() as stack:
+            line = _open(options, stack)
+            _announce(line, options["-E"], over)
+            over.wait()
+    except (PortTakenError, OSError, ValueError) as error:
+        sys.stderr.write(f"vcsim: {error}\n")
+        return _TROUBLE
+    return 0
+
+
+def _open(options: dict[str, Any], stack: ExitStack) -> str:
+    """Start everything; returns the line that says where. What was started ends with the stack."""
+    host, _, port = str(options["-l"]).rpartition(":")
+    if not port.isdigit() or int(port) > 65_535:
+        raise ValueError(f"-l {options['-l']} is not ADDRESS:PORT")
+    _more_files()
+    folder = Path(tempfile.mkdtemp(prefix="vcsim-"))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    clock = Clock(flow=1.0)  # one seed: the same flags give the same ids and UUIDs each time
+    clock.start()
+    stack.callback(clock.stop)
+    user, password = _told(options["-username"]), _told(options["-password"])
+    vcenter = VCenter(
+        clock,
+        folder,
+        users={user or "user": (password or "pass", "Admin")},
+        anybody=not (options["-username"] or options["-password"]),
+        version=options["-api-version"],
+        capacity=options["-capacity-gb"] * _GIB,
+        model=replace(Model.vcsim(), autostart=options["-autostart"], **counts(options)),
+        task_pace=0.0,
+    )
+    stack.callback(vcenter.close)
+    transport = Sockets(folder / ".certificates")
+    network = Network(clock, transport)
+    stack.callback(transport.close)
+    server = network.host("vcenter", ONPREM, address=host or "127.0.0.1")
+    server.listen(int(port), Pages(vcenter), tls=options["-tls"])
+    address, actual = transport.where(server, int(port)) or (host, int(port))
+    scheme = "https" if options["-tls"] else "http"
+    return f"export GOVC_URL={scheme}://{user or 'user'}:{password or 'pass'}@{address}:{actual}/sdk GOVC_SIM_PID={os.getpid()}\n"
+
+
+def _told(text: str) -> str:
+    """A value, or what the file of that name holds."""
+    return Path(text).read_text(encoding="utf-8").strip() if text and Path(text).is_file() else text
+
+
+def _announce(line: str, where: str, over: threading.Event) -> None:
+    """Say where: on standard output, or in a file. A FIFO is opened without getting stuck when nobody ever reads it."""
+    if not where:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        return
+    if not Path(where).is_fifo():
+        Path(where).write_text(line, encoding="utf-8")
+        return
+    while not over.is_set():
+        try:
+            file = os.open(where, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody has opened it for reading yet
+            over.wait(0.01)
+            continue
+        with os.fdopen(file, "w", encoding="utf-8") as pipe:
+            pipe.write(line)
+        return
+
+
+def _more_files() -> None:
+    """Each disk is an open file: allow as many as the system does."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

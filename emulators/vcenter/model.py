@@ -1,0 +1,210 @@
+"""The inventory a vCenter starts with, in the shape and with the names of vcsim: DC0, DC0_C0 with its hosts, LocalDS_0, ..."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from emulators.vcenter.disk_store import DiskStore
+from emulators.vcenter.inventory import Inventory, ref
+from emulators.vcenter.objects.cluster import ClusterComputeResource
+from emulators.vcenter.objects.datacenter import Datacenter
+from emulators.vcenter.objects.datastore import Datastore
+from emulators.vcenter.objects.datastore_browser import HostDatastoreBrowser
+from emulators.vcenter.objects.environment import EnvironmentBrowser
+from emulators.vcenter.objects.folder import Folder, put
+from emulators.vcenter.objects.host_system import HostSystem
+from emulators.vcenter.objects.network import Network
+from emulators.vcenter.objects.resource_pool import ResourcePool
+from emulators.vcenter.objects.switch import add_portgroup, add_switch
+from emulators.vcenter.records import Ref
+
+_FOLDERS = {
+    "vm": ("group-v", ["Folder", "VirtualMachine", "VirtualApp"]),
+    "host": ("group-h", ["Folder", "ComputeResource"]),
+    "datastore": ("group-s", ["Folder", "Datastore", "StoragePod"]),
+    "network": ("group-n", ["Folder", "Network", "DistributedVirtualSwitch"]),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """How much of everything; the meaning of vcsim's flags. `machines` are for each pool, vApp and standalone host."""
+
+    datacenters: int = 1
+    clusters: int = 1
+    hosts: int = 3
+    standalone_hosts: int = 0
+    pools: int = 0
+    apps: int = 0
+    machines: int = 0
+    datastores: int = 1
+    portgroups: int = 0
+    autostart: bool = True
+
+    @classmethod
+    def vcsim(cls) -> "Model":
+        """What vcsim has without flags."""
+        return cls(standalone_hosts=1, machines=2, portgroups=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the model puts machines: name before `_VMn`, host, pool, and how many."""
+
+    prefix: str
+    datacenter: str
+    host: Ref
+    pool: Ref
+    count: int
+
+
+@dataclass(slots=True)
+class _Site:
+    """What is shared while one vCenter is being built."""
+
+    inventory: Inventory
+    folder: Path
+    capacity: int
+    addresses: str
+    made_hosts: int = 0
+
+
+def build(inventory: Inventory, folder: Path, capacity: int, model: Model, addresses: str) -> list[Home]:
+    """Make everything but the machines; returns where those belong."""
+    site = _Site(inventory, folder, capacity, addresses)
+    homes: list[Home] = []
+    for number in range(model.datacenters):
+        datacenter = add_datacenter(inventory, inventory.get(inventory.root, Folder), f"DC{number}")
+        homes += _fill(site, datacenter, model)
+    return homes
+
+
+def add_datacenter(inventory: Inventory, parent: Folder, name: str) -> Datacenter:
+    """An empty datacenter with its four folders."""
+    moid = inventory.new_moid("datacenter-")
+    home = Ref("Datacenter", moid)
+    made = [inventory.add(Folder(inventory.new_moid(prefix), of, home, list(types))) for of, (prefix, types) in _FOLDERS.items()]
+    vm, host, datastores, networks = map(ref, made)
+    datacenter = Datacenter(moid, name, ref(parent), vm, host, datastores, networks)
+    inventory.add(datacenter)
+    put(inventory, parent, datacenter)
+    return datacenter
+
+
+def _fill(site: _Site, datacenter: Datacenter, model: Model) -> Iterator[Home]:
+    inventory = site.inventory
+    stores = [_datastore(site, datacenter, f"LocalDS_{number}") for number in range(model.datastores)]
+    folder = inventory.get(datacenter.network_folder, Folder)
+    network = Network(inventory.new_moid("network-"), "VM Network", ref(folder))
+    inventory.add(network)
+    put(inventory, folder, network)
+    datacenter.networks.append(ref(network))
+    computes: list[ClusterComputeResource] = []
+    for number in range(model.clusters):
+        cluster = add_compute(inventory, inventory.get(datacenter.host_folder, Folder), f"{datacenter.name}_C{number}")
+        _attach(inventory, cluster, stores, network)
+        for host in range(model.hosts):
+            add_host(inventory, cluster, f"{cluster.name}_H{host}", _address(site))
+        computes.append(cluster)
+    for number in range(model.standalone_hosts):
+        name = f"{datacenter.name}_H{number}"
+        single = add_compute(inventory, inventory.get(datacenter.host_folder, Folder), name, kind="ComputeResource")
+        _attach(inventory, single, stores, network)
+        add_host(inventory, single, name, _address(site))
+        computes.append(single)
+    if model.portgroups:
+        switch = add_switch(inventory, folder, "DVS0", [host for compute in computes for host in compute.hosts])
+        for number in range(model.portgroups):
+            add_portgroup(inventory, switch, f"{datacenter.name}_DVPG{number}", ports=1)
+    for compute in computes:
+        yield from _homes(inventory, datacenter, compute, model)
+
+
+def _homes(inventory: Inventory, datacenter: Datacenter, compute: ClusterComputeResource, model: Model) -> Iterator[Home]:
+    if not compute.hosts:
+        return
+    host = compute.hosts[0]
+    if compute.kind == "ComputeResource":
+        yield Home(compute.name, datacenter.name, host, compute.pool, model.machines)
+        return
+    yield Home(f"{compute.name}_RP0", datacenter.name, host, compute.pool, model.machines)
+    root = inventory.get(compute.pool, ResourcePool)
+    for kind, label, count, first in (("ResourcePool", "RP", model.pools, 1), ("VirtualApp", "APP", model.apps, 0)):
+        for number in range(first, first + count):
+            pool = add_pool(inventory, root, f"{compute.name}_{label}{number}", kind=kind)
+            pool.folder = datacenter.vm_folder if kind == "VirtualApp" else None
+            yield Home(pool.name, datacenter.name, host, ref(pool), model.machines)
+
+
+def _address(site: _Site) -> str:
+    number = site.made_hosts + 11
+    site.made_hosts += 1
+    first, second, third = (int(part) for part in site.addresses.rstrip(".").split("."))
+    return f"{first}.{second}.{third + number // 250}.{number % 250}"
+
+
+def add_pool(inventory: Inventory, parent: ResourcePool, name: str, *, kind: str = "ResourcePool") -> ResourcePool:
+    """A pool or vApp below another."""
+    prefix = "resgroup-v" if kind == "VirtualApp" else "resgroup-"
+    pool = ResourcePool(inventory.new_moid(prefix), name, ref(parent), parent.cluster, kind=kind)
+    inventory.add(pool)
+    parent.pools.append(ref(pool))
+    inventory.change(parent, "resourcePool")
+    return pool
+
+
+def add_compute(
+    inventory: Inventory, folder: Folder, name: str, *, kind: str = "ClusterComputeResource"
+) -> ClusterComputeResource:
+    """A cluster, or the compute resource of a standalone host, with its root pool; no hosts yet."""
+    prefix = "domain-c" if kind == "ClusterComputeResource" else "domain-s"
+    cluster = ClusterComputeResource(inventory.new_moid(prefix), name, ref(folder), kind=kind)
+    pool = ResourcePool(inventory.new_moid("resgroup-"), "Resources", ref(cluster), ref(cluster))
+    cluster.pool = ref(pool)
+    inventory.add(cluster)
+    inventory.add(pool)
+    inventory.add(EnvironmentBrowser(f"envbrowser-{cluster.moid}", ref(cluster)))
+    put(inventory, folder, cluster)
+    return cluster
+
+
+def _attach(inventory: Inventory, cluster: ClusterComputeResource, stores: list[Datastore], network: Network) -> None:
+    cluster.datastores, cluster.networks = [ref(store) for store in stores], [ref(network)]
+
+
+def add_host(inventory: Inventory, cluster: ClusterComputeResource, name: str, address: str) -> HostSystem:
+    """A host in a compute resource; it sees what the others there see."""
+    moid = inventory.new_moid("host-")
+    browser = HostDatastoreBrowser(f"datastoreBrowser-{moid}", Ref("HostSystem", moid), list(cluster.datastores))
+    host = HostSystem(moid, name, ref(cluster), inventory.clock.uuid(), ref(browser), address, inventory.clock.now())
+    host.datastores, host.networks = list(cluster.datastores), list(cluster.networks)
+    inventory.add(browser)
+    inventory.add(host)
+    cluster.hosts.append(ref(host))
+    inventory.change(cluster, "host")
+    for place in [inventory.find(one.moid) for one in (*host.datastores, *host.networks)]:
+        place.hosts.append(ref(host))
+        inventory.change(place, "host")
+    return host
+
+
+def _datastore(site: _Site, datacenter: Datacenter, name: str) -> Datastore:
+    inventory = site.inventory
+    place = site.folder / name if inventory.count_of(Datacenter) == 1 else site.folder / datacenter.name / name
+    return add_datastore(inventory, datacenter, name, place, site.capacity)
+
+
+def add_datastore(inventory: Inventory, datacenter: Datacenter, name: str, place: Path, capacity: int) -> Datastore:
+    """A datastore over a local folder, seen by nobody yet."""
+    folder = inventory.get(datacenter.datastore_folder, Folder)
+    moid = inventory.new_moid("datastore-")
+    browser = HostDatastoreBrowser(f"datastoreBrowser-{moid}", Ref("Datastore", moid), [Ref("Datastore", moid)])
+    store = DiskStore(place, capacity, inventory.clock.uuid)
+    inventory.stores[moid] = store
+    datastore = Datastore(moid, name, ref(folder), ref(browser), store.folder)
+    inventory.add(browser)
+    inventory.add(datastore)
+    put(inventory, folder, datastore)
+    datacenter.datastores.append(ref(datastore))
+    inventory.change(datacenter, "datastore")
+    return datastore

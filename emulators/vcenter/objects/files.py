@@ -1,0 +1,169 @@
+"""FileManager and the deleting of files through a browser: files and folders of datastores."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulators.vcenter import authorization
+from emulators.vcenter.disk_store import DiskStore
+from emulators.vcenter.disks import Disk
+from emulators.vcenter.faults import Fault
+from emulators.vcenter.inventory import Call
+from emulators.vcenter.objects.datastore import Datastore, by_name, store_of
+from emulators.vcenter.objects.virtual_machine import VirtualMachine
+from emulators.vcenter.paths import datastore_path, split_path
+from emulators.vcenter.records import Ref
+from emulators.vcenter.tasks import Work
+
+SECONDS = 1.0
+FILE_PRIVILEGE = "Datastore.FileManagement"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path of a datastore."""
+
+    datastore: Datastore
+    store: DiskStore
+    relative: str
+    path: Path
+
+    @property
+    def label(self) -> str:
+        return datastore_path(self.datastore.name, self.relative)
+
+
+def place(call: Call, name: str, datacenter: Ref | None, privilege: str = FILE_PRIVILEGE) -> Place:
+    """Where a datastore path leads. Raises `InvalidDatastorePath`, or `NoPermission` without `privilege` there."""
+    store_name, relative = split_path(name)
+    datastore = by_name(call.inventory, store_name, datacenter)
+    authorization.check(call.inventory, call.user, datastore, privilege)
+    store = store_of(call.inventory, datastore)
+    try:
+        path = store.path(relative)
+    except ValueError as error:
+        raise Fault("InvalidDatastorePath", str(error), datastorePath=name) from None
+    if path == store.folder:
+        raise Fault("InvalidDatastorePath", "It names the datastore itself.", datastorePath=name)
+    return Place(datastore, store, relative, path)
+
+
+def disks_below(where: Place) -> list[Disk]:
+    """The known disks whose files lie at or below a path."""
+    return [disk for disk in where.store.disks() if any(layer.path.is_relative_to(where.path) for layer in disk.layers)]
+
+
+def holder(call: Call, disk: Disk) -> VirtualMachine | None:
+    """The machine that has a disk, now or in a snapshot."""
+    for vm in call.inventory.all_of(VirtualMachine):
+        held = [*vm.disks.values(), *(one for snapshot in vm.snapshots.values() for one in snapshot.disks.values())]
+        if any(one is disk for one in held):
+            return vm
+    return None
+
+
+def must_be_unused(call: Call, where: Place) -> None:
+    """Raises `Fault("FileLocked")` when a machine of the inventory needs what lies there."""
+    for disk in disks_below(where):
+        vm = holder(call, disk)
+        if vm is not None:
+            raise Fault("FileLocked", f"Unable to access file {where.label} since {vm.name} uses it", file=where.label)
+    for vm in call.inventory.all_of(VirtualMachine):
+        if vm.datastore.moid == where.datastore.moid and where.store.path(f"{vm.directory}/{vm.vmx}").is_relative_to(where.path):
+            raise Fault("FileLocked", f"Unable to access file {where.label} since {vm.name} uses it", file=where.label)
+
+
+def must_exist(where: Place) -> None:
+    if not where.path.exists():
+        raise Fault("FileNotFound", f"File {where.label} was not found", file=where.label)
+
+
+def make_room(call: Call, where: Place, force: bool) -> None:
+    """Let a target be free: what is there goes with `force`. Raises `FileAlreadyExists`, `FileNotFound` for its folder."""
+    if where.path.exists():
+        if not force:
+            raise Fault("FileAlreadyExists", f"File {where.label} exists already", file=where.label)
+        delete_files(call, where)
+    if not where.path.parent.is_dir():
+        raise Fault("FileNotFound", f"The folder of {where.label} was not found", file=where.label)
+
+
+def delete_files(call: Call, where: Place) -> None:
+    """Delete a file, a whole disk, or a folder with everything in it."""
+    must_exist(where)
+    must_be_unused(call, where)
+    for disk in disks_below(where):
+        where.store.delete(disk)
+    if where.path.is_dir():
+        shutil.rmtree(where.path)
+    else:
+        where.path.unlink(missing_ok=True)
+
+
+def _let_go(where: Place) -> None:
+    """Close the disks there; they are found again by their files."""
+    for disk in disks_below(where):
+        disk.close()
+        for layer in disk.layers:
+            where.store.forget(layer)
+
+
+def delete(call: Call, _files: Any, args: Any) -> Work:
+    """DeleteDatastoreFile_Task."""
+    yield SECONDS
+    delete_files(call, place(call, args["name"], args.get("datacenter")))
+
+
+def delete_now(call: Call, _browser: Any, args: Any) -> None:
+    """DeleteFile of a browser."""
+    delete_files(call, place(call, args["datastorePath"], None, "Datastore.DeleteFile"))
+
+
+def _both(call: Call, args: Any) -> tuple[Place, Place]:
+    datacenter = args.get("sourceDatacenter")
+    source = place(call, args["sourceName"], datacenter)
+    target = place(call, args["destinationName"], args.get("destinationDatacenter") or datacenter)
+    must_exist(source)
+    if target.path.is_relative_to(source.path):
+        raise Fault("InvalidDatastorePath", "The target lies in the source.", datastorePath=args["destinationName"])
+    return source, target
+
+
+def move(call: Call, _files: Any, args: Any) -> Work:
+    """MoveDatastoreFile_Task."""
+    yield SECONDS
+    source, target = _both(call, args)
+    must_be_unused(call, source)
+    make_room(call, target, bool(args.get("force")))
+    _let_go(source)
+    shutil.move(source.path, target.path)
+
+
+def copy(call: Call, _files: Any, args: Any) -> Work:
+    """CopyDatastoreFile_Task."""
+    yield SECONDS
+    source, target = _both(call, args)
+    make_room(call, target, bool(args.get("force")))
+    if source.path.is_dir():
+        shutil.copytree(source.path, target.path, symlinks=True)
+    else:
+        shutil.copyfile(source.path, target.path)
+
+
+def make_directory(call: Call, _files: Any, args: Any) -> None:
+    """MakeDirectory."""
+    where = place(call, args["name"], args.get("datacenter"))
+    if where.path.exists():
+        raise Fault("FileAlreadyExists", f"{where.label} exists already", file=where.label)
+    if not args.get("createParentDirectories") and not where.path.parent.is_dir():
+        raise Fault("FileNotFound", f"The folder of {where.label} was not found", file=where.label)
+    where.path.mkdir(parents=True)
+
+
+FILES_OPERATIONS = {
+    "DeleteDatastoreFile_Task": delete,
+    "MoveDatastoreFile_Task": move,
+    "CopyDatastoreFile_Task": copy,
+    "MakeDirectory": make_directory,
+}

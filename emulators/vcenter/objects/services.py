@@ -1,0 +1,19 @@
+"""The service objects that keep state: which class stands for which kind."""
+
+from typing import Any
+
+from emulators.vcenter.objects.alarms import Alarms
+from emulators.vcenter.objects.custom_fields import CustomFields
+from emulators.vcenter.objects.extensions import Extensions
+from emulators.vcenter.objects.licenses import Licenses
+from emulators.vcenter.objects.options import Options
+from emulators.vcenter.objects.session_manager import SessionService
+
+STATEFUL: dict[str, Any] = {
+    "AlarmManager": Alarms,
+    "CustomFieldsManager": CustomFields,
+    "ExtensionManager": Extensions,
+    "LicenseManager": Licenses,
+    "OptionManager": Options,
+    "SessionManager": SessionService,
+}
