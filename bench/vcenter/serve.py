@@ -31,6 +31,7 @@ def main() -> None:
         clock = Clock(seed=1, flow=told.flow)
         network = Network(clock, Sockets(Path(folder) / "certificates"))
         vcenter = VCenter(clock, Path(folder) / "site", users={"user": ("pass", "Admin")}, capacity=1 << 60)
+        vcenter.inventory.tasks.pace = 0.0  # tasks take no time, as vcsim's do
         for number in range(told.vms):
             vcenter.add_vm(f"DC0_C0_RP0_VM{number}", disks=[DiskSpec(told.disk_gib << 30)], powered_on=True)
         listener = network.host("vcenter", ONPREM, address="127.91.0.1").listen(443, vcenter.wsgi, asgi=vcenter.asgi)

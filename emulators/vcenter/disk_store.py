@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emulators.vcenter.disks import Disk, NoSpace
+from emulators.vcenter.disks import Disk, NoSpace, spaced_uuid
 from emulators.vcenter.layers import Layer, OpenFiles, data_areas, open_layer
 from emulators.vcenter.vmdk import BLOCK, SECTOR, Descriptor, NotAVmdk, write_descriptor
 
@@ -67,7 +67,7 @@ class DiskStore:
             os.close(file)
         write_descriptor(path, descriptor)
         layer = Layer(path, descriptor)
-        disk = Disk(self, relative, [layer], layer, change_uuid(self._new_uuid()))
+        disk = Disk(self, relative, [layer], layer, spaced_uuid(self._new_uuid()))
         self.know(disk, layer)
         try:
             if source is not None:
@@ -96,7 +96,7 @@ class DiskStore:
             if not base.descriptor.uuid:
                 base.descriptor.uuid = disk_uuid(self._new_uuid())
                 write_descriptor(base.path, base.descriptor)
-            disk = Disk(self, self.relative(base.path), layers, layers[-1], change_uuid(self._new_uuid()))
+            disk = Disk(self, self.relative(base.path), layers, layers[-1], spaced_uuid(self._new_uuid()))
             for layer in layers:
                 self.know(disk, layer)
             disk.map, disk.generation = self._load_generations(disk)
@@ -178,12 +178,6 @@ class DiskStore:
 def disk_uuid(fresh: str) -> str:
     """A UUID as ESXi gives its disks: starts with 6000C29 (VMware's OUI)."""
     return f"6000C29{fresh[7:]}"
-
-
-def change_uuid(fresh: str) -> str:
-    digits = fresh.replace("-", "")
-    pairs = ["52", *(digits[i : i + 2] for i in range(2, 32, 2))]
-    return " ".join(pairs[:8]) + "-" + " ".join(pairs[8:])
 
 
 def tracking_file(disk: Disk) -> Path:

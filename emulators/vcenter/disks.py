@@ -37,6 +37,7 @@ class Disk:
     held: int = 0  #: blocks ever written
     revision: int = 0  #: counts what changes `used`
     unsaved: bool = False
+    runners: set[str] = field(default_factory=set)  #: ids of machines that ran with it; those that do now are among them
     pins: dict[str, Layer] = field(default_factory=dict)
     lock: Any = field(default_factory=threading.RLock)
 
@@ -241,6 +242,13 @@ class Disk:
         """Names this instant for `changed_areas`: every write from now on is later than it (after the next pin)."""
         return f"{self.change_uuid}/{self.generation}"
 
+    def restart_tracking(self, fresh: str) -> None:
+        """Forget the change ids given so far: later ones carry the UUID `fresh`."""
+        with self.lock:
+            self.change_uuid = spaced_uuid(fresh)
+            self.generation += 1
+            self.unsaved = True
+
     def changed_areas(self, since: int, start: int = 0) -> list[tuple[int, int]]:
         """(offset, length) of areas written in generation `since` or later; `since=1` gives all areas ever written."""
         with self.lock:
@@ -262,6 +270,13 @@ class Disk:
             self.store.save_generations(self)
             for layer in self.layers:
                 layer.close()
+
+
+def spaced_uuid(fresh: str) -> str:
+    """A UUID as ESXi writes those of change tracking: `52 ab cd ...-...`."""
+    digits = fresh.replace("-", "")
+    pairs = ["52", *(digits[i : i + 2] for i in range(2, 32, 2))]
+    return " ".join(pairs[:8]) + "-" + " ".join(pairs[8:])
 
 
 def _zeros(blocks: Any, first: int, last: int) -> int:

@@ -19,6 +19,7 @@ GUEST_SHUTDOWN_SECONDS = 12.0
 def set_power(inventory: Inventory, vm: VirtualMachine, state: str) -> None:
     """Put a machine into a power state."""
     vm.power = state
+    note_running(vm)
     vm.boot_time = inventory.clock.now() if state == "poweredOn" else None
     if state != "poweredOn":
         vm.guest = GuestState()
@@ -34,10 +35,20 @@ def set_power(inventory: Inventory, vm: VirtualMachine, state: str) -> None:
 
 def locked_by(inventory: Inventory, vm: VirtualMachine, disk: Any) -> VirtualMachine | None:
     """Another running machine that holds the disk."""
-    for other in inventory.all_of(VirtualMachine):
-        if other is not vm and other.power == "poweredOn" and any(held is disk for held in other.disks.values()):
+    for moid in sorted(disk.runners):
+        other = inventory.find(moid)
+        holds = other is not None and other.power == "poweredOn" and any(held is disk for held in other.disks.values())
+        if holds and other is not vm:
+            assert isinstance(other, VirtualMachine)
             return other
     return None
+
+
+def note_running(vm: VirtualMachine) -> None:
+    """Have the disks of a running machine know it."""
+    if vm.power == "poweredOn":
+        for disk in vm.disks.values():
+            disk.runners.add(vm.moid)
 
 
 def check_locks(inventory: Inventory, vm: VirtualMachine) -> None:

@@ -12,7 +12,7 @@ from emulators.vcenter.objects.virtual_machine import Settings, VirtualMachine
 from emulators.vcenter.objects.vm_devices import fresh_key, mac_address, place, relabel
 from emulators.vcenter.objects.vm_draft import Draft, resolve_controller
 from emulators.vcenter.objects.vm_files import write_vmx
-from emulators.vcenter.objects.vm_power import hook
+from emulators.vcenter.objects.vm_power import hook, note_running
 from emulators.vcenter.records import Record, Typed
 from emulators.vcenter.tasks import Work
 
@@ -41,10 +41,14 @@ def commit(changes: Draft) -> None:
     if changes.settings.tracking and not vm.settings.tracking:
         for disk in changes.disks.values():  # tracking starts here: later changes are later than this generation
             disk.generation += 1
+    if vm.settings.tracking and not changes.settings.tracking:
+        for disk in vm.disks.values():  # change ids given so far name nothing any more
+            disk.restart_tracking(changes.inventory.clock.uuid())
     for key, disk in vm.disks.items():
         if key not in changes.disks:
             disk.flush()  # what leaves the machine keeps its block map beside it
     vm.settings, vm.disks = changes.settings, changes.disks
+    note_running(vm)
     for disk in changes.doomed:
         if not disk.pins:
             disk.store.delete(disk)
