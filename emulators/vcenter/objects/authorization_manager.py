@@ -74,6 +74,63 @@ def add_role(call: Call, _manager: Service, args: Any) -> int:
     return number
 
 
+def _own_role(call: Call, number: int) -> Role:
+    role = call.inventory.authorization.roles.get(number)
+    if role is None:
+        raise Fault("NotFound", f"There is no role {number}.")
+    if role.system:
+        raise invalid_argument("roleId", f"{role.name} is a system role.")
+    return role
+
+
+def update_role(call: Call, _manager: Service, args: Any) -> None:
+    """UpdateAuthorizationRole."""
+    role, rules = _own_role(call, args["roleId"]), call.inventory.authorization
+    if any(other.name == args["newName"] and other is not role for other in rules.roles.values()):
+        raise Fault("AlreadyExists", f"There is a role {args['newName']}.", name=args["newName"])
+    role.name = args["newName"]
+    role.privileges = frozenset(args.get("privIds") or []) | {"System.Anonymous", "System.View", "System.Read"}
+    call.inventory.change(call.inventory.find("AuthorizationManager"), "roleList")
+
+
+def remove_role(call: Call, _manager: Service, args: Any) -> None:
+    """RemoveAuthorizationRole: with its permissions, or not at all while it has some (`failIfUsed`)."""
+    role, rules = _own_role(call, args["roleId"]), call.inventory.authorization
+    used = [permission for permission in rules.permissions if permission.role == role.id]
+    if used and args["failIfUsed"]:
+        raise Fault("RemoveFailed", f"The role {role.name} is in use.")
+    rules.permissions = [permission for permission in rules.permissions if permission.role != role.id]
+    del rules.roles[role.id]
+    _told(call, used)
+    call.inventory.change(call.inventory.find("AuthorizationManager"), "roleList")
+
+
+def _told(call: Call, changed: list[Permission]) -> None:
+    for moid in dict.fromkeys(permission.entity for permission in changed):
+        entity = call.inventory.find(moid)
+        if entity is not None:
+            call.inventory.change(entity, "permission")
+
+
+def merge(call: Call, _manager: Service, args: Any) -> None:
+    """MergePermissions: who has one role gets another."""
+    rules = call.inventory.authorization
+    for number in (args["srcRoleId"], args["dstRoleId"]):
+        if number not in rules.roles:
+            raise Fault("NotFound", f"There is no role {number}.")
+    moved = [permission for permission in rules.permissions if permission.role == args["srcRoleId"]]
+    for permission in moved:
+        permission.role = args["dstRoleId"]
+    _told(call, moved)
+
+
+def role_permissions(call: Call, _manager: Service, args: Any) -> list[Record]:
+    """RetrieveRolePermissions."""
+    if args["roleId"] not in call.inventory.authorization.roles:
+        raise Fault("NotFound", f"There is no role {args['roleId']}.")
+    return [one for one in _all_permissions(call.inventory) if one["roleId"] == args["roleId"]]
+
+
 def has_privileges(call: Call, _manager: Service, args: Any) -> list[Record]:
     """HasPrivilegeOnEntities."""
     session = call.inventory.sessions.by_key(args["sessionId"])
@@ -112,5 +169,9 @@ AUTHORIZATION_OPERATIONS = {
     "RetrieveEntityPermissions": entity_permissions,
     "RetrieveAllPermissions": lambda call, _manager, _args: _all_permissions(call.inventory),
     "AddAuthorizationRole": add_role,
+    "UpdateAuthorizationRole": update_role,
+    "RemoveAuthorizationRole": remove_role,
+    "MergePermissions": merge,
+    "RetrieveRolePermissions": role_permissions,
     "HasPrivilegeOnEntities": has_privileges,
 }

@@ -241,3 +241,27 @@ def test_datacenters_and_clusters(content, dc):
     assert made.hostFolder.CreateCluster("D", vim.cluster.ConfigSpec()).name == "D"
     with pytest.raises(vmodl.fault.NotSupported):
         dc.vmFolder.CreateClusterEx("C", vim.cluster.ConfigSpecEx())
+
+
+def test_roles_change_merge_and_go(content, dc):
+    rules = content.authorizationManager
+    first, second = (rules.AddAuthorizationRole(name, ["VirtualMachine.Interact.PowerOn"]) for name in ("first", "second"))
+    rules.UpdateAuthorizationRole(first, "starter", ["VirtualMachine.Interact.PowerOff"])
+    role = next(one for one in rules.roleList if one.roleId == first)
+    assert (role.name, "VirtualMachine.Interact.PowerOff" in role.privilege) == ("starter", True)
+    with pytest.raises(vim.fault.AlreadyExists):
+        rules.UpdateAuthorizationRole(first, "second", [])
+    with pytest.raises(vmodl.fault.InvalidArgument):
+        rules.RemoveAuthorizationRole(-1, False)
+    permission = vim.AuthorizationManager.Permission(principal="nobody", group=False, roleId=first, propagate=True)
+    rules.SetEntityPermissions(dc, [permission])
+    assert [one.entity for one in rules.RetrieveRolePermissions(first)] == [dc]
+    with pytest.raises(vim.fault.RemoveFailed):
+        rules.RemoveAuthorizationRole(first, True)
+    rules.MergePermissions(first, second)
+    assert [one.roleId for one in dc.permission] == [second]
+    rules.RemoveAuthorizationRole(first, True)
+    rules.RemoveAuthorizationRole(second, False)
+    assert list(dc.permission) == []
+    with pytest.raises(vim.fault.NotFound):
+        rules.RetrieveRolePermissions(first)
