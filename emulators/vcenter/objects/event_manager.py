@@ -50,6 +50,13 @@ def query(call: Call, _manager: Any, args: Any) -> list[Record]:
     return found[-limit:]
 
 
+def log_user_event(call: Call, _manager: Any, args: Any) -> None:
+    """LogUserEvent."""
+    entity = call.inventory.find(args["entity"].moid)
+    argument = Record("ManagedEntityEventArgument", name=entity.name, entity=ref(entity))
+    call.inventory.events.post("GeneralUserEvent", args["msg"], user=call.user, message=args["msg"], entity=argument)
+
+
 def create_collector(call: Call, _manager: Any, args: Any) -> Ref:
     """CreateCollectorForEvents."""
     assert call.session is not None, "the registry asks for a session"
@@ -136,7 +143,7 @@ EVENT_PROPERTIES: dict[str, Property] = {
     "maxCollector": lambda _inventory, _manager: _MOST,
     "description": _description,
 }
-EVENT_OPERATIONS = {"QueryEvents": query, "CreateCollectorForEvents": create_collector}
+EVENT_OPERATIONS = {"QueryEvents": query, "LogUserEvent": log_user_event, "CreateCollectorForEvents": create_collector}
 COLLECTOR_PROPERTIES: dict[str, Property] = {
     "latestPage": _latest_page,
     "filter": lambda _inventory, collector: collector.spec,

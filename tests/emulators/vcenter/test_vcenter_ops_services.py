@@ -265,3 +265,12 @@ def test_roles_change_merge_and_go(content, dc):
     assert list(dc.permission) == []
     with pytest.raises(vim.fault.NotFound):
         rules.RetrieveRolePermissions(first)
+
+
+def test_a_users_own_event_is_found_on_its_entity(site, si, content):
+    web = site.vm(si, "web")
+    content.eventManager.LogUserEvent(web, "drill begins")
+    about = vim.event.EventFilterSpec.ByEntity(entity=web, recursion="self")
+    spec = vim.event.EventFilterSpec(entity=about, type=[vim.event.GeneralUserEvent])
+    (found,) = content.eventManager.QueryEvents(spec)
+    assert (found.fullFormattedMessage, found.userName) == ("drill begins", "administrator@vsphere.local")
