@@ -43,6 +43,7 @@ def drill(
     seed: Annotated[int, typer.Option(help="Seed of the estate; printed, replays a virtual run exactly")] = 1,
     way: Annotated[str, typer.Option(help="embedded: TLS sockets and Azurite; virtual: one process, emulated time")] = "embedded",
     block: Annotated[list[str] | None, typer.Option(help="Block traffic all through: PORT or FROM:TO:PORT")] = None,
+    storage: Annotated[str | None, typer.Option(help="Where blobs are: memory (virtual), azurite (embedded) or s3")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print drill.json instead of the table")] = False,
 ) -> None:
     """Run the main job: protect, fail over to Azure, come home, and compare every byte."""
@@ -53,7 +54,7 @@ def drill(
         raise UsageError(f"profile {profile!r} cannot be drilled: this version knows classic")
     if way not in ("embedded", "virtual"):
         raise UsageError(f"--way is embedded or virtual, not {way!r}")
-    options = Options(out, disk, seed, profile, way, tuple(parse_block(text) for text in block or []))
+    options = Options(out, disk, seed, profile, way, tuple(parse_block(text) for text in block or []), storage)
     _writable(out)
     progress = Progress(quiet=json)
     with workspace(out) as work, _results(out):

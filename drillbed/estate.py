@@ -26,14 +26,13 @@ from drillbed.machines import AZURE_SIDE, ONPREM_SIDE, MachinePlan, Machines
 from drillbed.operator import Credentials, NotInTime, Operator, Refused
 from drillbed.places import DOMAIN, Places, build
 from drillbed.site import MACHINE_ACCOUNT, MASTER_TARGET, VCENTER_ACCOUNT, Site
-from drillbed.storage import Storage, azurite
+from drillbed.storage import kind_of, storage_of
 from drillbed.vault import Targets, Vault
 from drillbed.vsphere_operator import VSphereOperator
 from drillbed.witness import Readable, Witness, sha256
 from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
 from emulators.azure.site_recovery import Rules as ServiceRules
 from emulators.azure.site_recovery.refusals import reason_of
-from emulators.blob_storage.memory import MemoryStorage
 from emulators.clock import DEFAULT_START, Clock
 from emulators.guest.workload import read_workload
 from emulators.http.sockets import PortTakenError, Sockets
@@ -57,6 +56,8 @@ class EstatePlan:
     speed: float = 1.0
     machines: Sequence[MachinePlan] = ()
     hash_at_boot: bool = False
+    #: Where blobs are: `memory`, `azurite` or `s3`; unless given, in memory in virtual time and in Azurite over sockets.
+    storage: str | None = None
     #: Where emulated time starts.
     start: datetime = DEFAULT_START
     #: Whether certificates also hold for the public cloud's names, for clients that come through the proxy.
@@ -360,13 +361,12 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     clock = Clock(seed=plan.seed, flow=plan.speed if sockets else 0.0, start=plan.start)
     places = build(clock, sockets=sockets, folder=folder, public_names=plan.public_names)
     stack.callback(_close_network, places)
-    storage = Storage(MemoryStorage(clock))
 
     def lost(message: str) -> None:
         clock.fail(TroubleError(message))
 
-    if sockets:
-        storage = stack.enter_context(azurite(folder / "azurite", places.host("storage"), clock, lost))
+    kind = kind_of(plan.storage, sockets=sockets)
+    storage = stack.enter_context(storage_of(kind, folder / "azurite", places.host("storage"), clock, lost))
     passphrase, secret = clock.random_bytes(12).hex(), clock.random_bytes(20).hex()
     events: list[Happening] = []
 

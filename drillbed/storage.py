@@ -1,4 +1,4 @@
-"""The storage service of an estate: accounts that Azure makes, kept in memory or by Azurite, and stores opened on them."""
+"""The storage service of an estate: accounts that Azure makes, kept in memory, by Azurite or on S3, and stores opened on them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from drillbed.errors import UsageError
 from emulators.blob_storage.azurite import Azurite, AzuriteStorage
+from emulators.blob_storage.memory import MemoryStorage
 from emulators.blob_storage.node import find_node, find_package
 from emulators.clock import Clock
 from emulators.http.sockets import Sockets
@@ -15,7 +17,7 @@ from reference_impl import outside
 
 
 class Backend(Protocol):
-    """`MemoryStorage` or the Azurite service."""
+    """`MemoryStorage`, the Azurite service or `S3Storage`."""
 
     def create_account(self, name: str, key1: str, key2: str) -> None: ...
     def set_keys(self, name: str, key1: str, key2: str) -> None: ...
@@ -78,6 +80,37 @@ class Storage:
         """An account of the estate as the platform itself uses it. Raises `KeyError` when there is no such account."""
         endpoints = {"blobEndpoint": self.blob_endpoint(account), "queueEndpoint": self.queue_endpoint(account)}
         return self.open_store(host, {"account": account, "key": self._keys[account], **endpoints})
+
+
+#: Kinds of storage of an estate in virtual time (False) and over sockets (True); the first is the default.
+KINDS: dict[bool, tuple[str, ...]] = {False: ("memory", "s3"), True: ("azurite", "s3")}
+
+
+def kind_of(wanted: str | None, *, sockets: bool) -> str:
+    """The kind of storage of an estate. Raises `UsageError` for one that it cannot have."""
+    kinds = KINDS[sockets]
+    if wanted is not None and wanted not in kinds:
+        way = "over sockets" if sockets else "in virtual time"
+        raise UsageError(f"an estate {way} has its storage in {' or '.join(kinds)}, not {wanted!r}")
+    return wanted or kinds[0]
+
+
+@contextmanager
+def storage_of(kind: str, folder: Path, host: Host, clock: Clock, on_death: Callable[[str], None]) -> Iterator[Storage]:
+    """Storage of a kind of `KINDS` on `host`, as long as the context lasts. Raises `AzuriteError`."""
+    if kind == "azurite":
+        with azurite(folder, host, clock, on_death) as storage:
+            yield storage
+    elif kind == "s3":
+        from emulators.blob_storage.s3 import S3Storage  # takes a second to import, and few need it
+
+        backend = S3Storage(clock, host)
+        try:
+            yield Storage(backend)
+        finally:
+            backend.close()
+    else:
+        yield Storage(MemoryStorage(clock))
 
 
 @contextmanager

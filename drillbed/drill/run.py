@@ -12,7 +12,7 @@ from drillbed.drill.course import MACHINES, Course, NotHeldError
 from drillbed.estate import Estate, EstatePlan, MachinePlan
 from drillbed.operator import NotInTime, Refused
 from drillbed.report.result import DrillResult, FlowRow, HostPlace, StepResult, verdict
-from drillbed.storage import require_azurite
+from drillbed.storage import kind_of, require_azurite
 from emulators.network import Block
 
 MIB = 1 << 20
@@ -58,11 +58,12 @@ class Options:
     profile: str = "classic"
     way: str = "embedded"
     blocks: tuple[Block, ...] = field(default=())
+    storage: str | None = None  #: as in `EstatePlan`
 
 
 def run_drill(options: Options, progress: Any, folder: Path) -> DrillResult:
     """Run a whole drill in `folder` (its working files) and give what was found. Nothing is left running."""
-    if options.way == "embedded":
+    if kind_of(options.storage, sockets=options.way == "embedded") == "azurite":
         require_azurite()  # before the work on the disk, which takes longer
     given = make_disk(folder / "input", options.disk)
     result = DrillResult(profile=options.profile, seed=options.seed, way=options.way)
@@ -72,7 +73,7 @@ def run_drill(options: Options, progress: Any, folder: Path) -> DrillResult:
         MachinePlan("app", "WINDOWS", [32 * MIB, 8 * MIB], witness=True),
         MachinePlan("db", "WINDOWS", [given.size, 16 * MIB], source=given.path, witness=True),
     ]
-    plan = EstatePlan(way=options.way, seed=options.seed, machines=machines, hash_at_boot=True)
+    plan = EstatePlan(way=options.way, seed=options.seed, machines=machines, hash_at_boot=True, storage=options.storage)
     with Estate.open(plan, folder / "estate") as estate:
         estate.network.blocks.extend(options.blocks)
         course = Course(estate, result, progress)

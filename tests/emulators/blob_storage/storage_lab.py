@@ -13,12 +13,14 @@ from emulators.blob_storage.azurite import Azurite, AzuriteStorage
 from emulators.blob_storage.contract import BlobStore, StorageService
 from emulators.blob_storage.memory import MemoryStorage
 from emulators.blob_storage.node import AzuriteError, find_node, find_package
+from emulators.blob_storage.s3 import S3Storage
 from emulators.clock import DEFAULT_START, Clock
 from emulators.http.inprocess import InProcess
 from emulators.http.sockets import Sockets
 from emulators.network import AZURE_PUBLIC, ONPREM, Host, Network
 
 KEYS = ("Zmlyc3QtZmlyc3QtZmlyc3QtZmlyc3QtZmlyc3QhIQ==", "c2Vjb25kLXNlY29uZC1zZWNvbmQtc2Vjb25kISEhISE=")
+STORAGE_NAMES = ("*.blob.drillbed", "*.queue.drillbed")
 _NUMBERS = itertools.count()
 
 
@@ -31,6 +33,7 @@ class Lab:
     network: Network
     host: Host
     accounts: tuple[str, str]
+    overhead: int = 2_000  #: what is sent at most besides the bytes of a blob
 
     def store(self, index: int = 0, key: str = KEYS[0]) -> BlobStore:
         name = self.accounts[index]
@@ -39,7 +42,7 @@ class Lab:
 
     def close(self) -> None:
         """Close what clients keep open."""
-        if isinstance(self.service, AzuriteStorage):
+        if isinstance(self.service, AzuriteStorage | S3Storage):
             self.service.close()
 
 
@@ -73,13 +76,18 @@ def start_azurite(folder: Path, sockets: Sockets, node: str, package: Path, **mo
     return azurite
 
 
-@pytest.fixture(params=["memory", "azurite"])
+@pytest.fixture(params=["memory", "azurite", "s3"])
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     number = next(_NUMBERS)
     accounts = (f"first{number}", f"second{number}")
     clock = Clock(seed=11, start=DEFAULT_START + timedelta(days=number))  # Azurite is shared, and its time never goes back
     if request.param == "memory":
         yield build_lab(clock, Network(clock, InProcess()), MemoryStorage(clock), accounts)
+        return
+    if request.param == "s3":
+        made = s3_lab(clock, accounts)
+        yield made
+        made.close()
         return
     running: Running = request.getfixturevalue("azurite_process")
     network = Network(clock, running.sockets)
@@ -91,8 +99,17 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     made.close()
 
 
+def s3_lab(clock: Clock, accounts: tuple[str, str]) -> Lab:
+    network = Network(clock, InProcess())
+    storage = network.host("storage", AZURE_PUBLIC, names=STORAGE_NAMES)
+    lab = build_lab(clock, network, S3Storage(clock, storage), accounts)
+    lab.overhead = 4_000  # a blob is two objects
+    return lab
+
+
 def build_lab(clock: Clock, network: Network, service: StorageService, accounts: tuple[str, str]) -> Lab:
-    network.host("storage", AZURE_PUBLIC, names=("*.blob.drillbed", "*.queue.drillbed"))
+    if network.find("storage") is None:
+        network.host("storage", AZURE_PUBLIC, names=STORAGE_NAMES)
     host = network.host("process-server", ONPREM, address="127.77.0.2")
     for account in accounts:
         service.create_account(account, *KEYS)
