@@ -12,7 +12,7 @@ DISK ?=
 SEEDS ?= 200
 FIRST ?= 0
 
-.PHONY: help setup drill test conformance soak bench-dataplane lint constraints clean
+.PHONY: help setup drill test conformance soak bench-dataplane bench-vcenter lint constraints clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ soak: setup ## Run seeded faults of the data plane: SEEDS=2000, FIRST=0
 
 bench-dataplane: setup ## Measure the data plane; figures are compared in bench/RESULTS.md
 	@$(BIN)/python bench/dataplane/bench.py
+
+bench-vcenter: setup ## Measure the vCenter emulator (small calls want wrk); VMS=1000
+	@bench/vcenter/all.sh $(BIN)/python "$${VMS:-1000}"
 
 lint: ## Check style, formatting and types
 	@deploy/setup.sh environment
