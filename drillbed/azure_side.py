@@ -15,7 +15,7 @@ from emulators.azure.site_recovery import Observer, SiteRecovery
 from emulators.azure.site_recovery import Rules as ServiceRules
 from emulators.clock import Clock
 from emulators.guest.devices import PageBlobDevice
-from emulators.network import AZURE_VNET, Host
+from emulators.network import AZURE_PUBLIC, AZURE_VNET, Host
 from reference_impl.outside import BlobStore
 from reference_impl.process_server import ProcessServer
 from reference_impl.replica import ReplicaWorker
@@ -152,6 +152,13 @@ class AzureSide:
             rules=self.rules,
         )
         self.worker.start()
+
+    def add_relay(self) -> str:
+        """Where appliances keep their tunnels, through which machines in Azure reach them. Gives its name."""
+        if self.places.network.find("relay") is None:
+            address = f"{self.places.prefix}.2.14"
+            self.places.network.host("relay", AZURE_PUBLIC, address=address, names=[f"relay.{DOMAIN}"])
+        return "relay"
 
     def start_process_server(self) -> None:
         """A temporary process server in the virtual network, registered with the configuration server (RPR-002)."""

@@ -37,7 +37,7 @@ app = typer.Typer(
 
 @app.command()
 def drill(
-    profile: Annotated[str, typer.Option(help="Architecture: classic (configuration server)")] = "classic",
+    profile: Annotated[str, typer.Option(help="classic (configuration server) or modernized (appliance)")] = "classic",
     disk: Annotated[Path | None, typer.Option(help="Disk image for `db`: raw, or what qemu-img reads")] = None,
     out: Annotated[Path, typer.Option(help="Folder for drill.json and report.html")] = Path("out/drill"),
     seed: Annotated[int, typer.Option(help="Seed of the estate; printed, replays a virtual run exactly")] = 1,
@@ -50,8 +50,8 @@ def drill(
     from drillbed.drill import Options, run_drill
     from drillbed.report import Progress, write_reports
 
-    if profile != "classic":
-        raise UsageError(f"profile {profile!r} cannot be drilled: this version knows classic")
+    if profile not in ("classic", "modernized"):
+        raise UsageError(f"profile {profile!r} cannot be drilled: it is classic or modernized")
     if way not in ("embedded", "virtual"):
         raise UsageError(f"--way is embedded or virtual, not {way!r}")
     options = Options(out, disk, seed, profile, way, tuple(parse_block(text) for text in block or []), storage)
@@ -75,7 +75,7 @@ _Folder = Annotated[Path, typer.Option("--out", help="Folder of the running esta
 
 @app.command()
 def up(
-    profile: Annotated[str, typer.Option(help="Architecture: classic (configuration server)")] = "classic",
+    profile: Annotated[str, typer.Option(help="classic (configuration server) or modernized (appliance)")] = "classic",
     vms: Annotated[int, typer.Option(help="Machines on premises: web, app, db, vm-4, ...")] = 3,
     speed: Annotated[float, typer.Option(help="Emulated seconds per second")] = 1.0,
     env: Annotated[Path | None, typer.Option(help="Write shell exports for real clients to this file")] = None,

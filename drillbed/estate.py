@@ -21,6 +21,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from drillbed.azure_side import AzureSide, Trust
+from drillbed.dialects import DIALECTS
 from drillbed.errors import TroubleError, remedy, require_room
 from drillbed.machines import AZURE_SIDE, ONPREM_SIDE, MachinePlan, Machines
 from drillbed.operator import Credentials, NotInTime, Operator, Refused
@@ -64,6 +65,7 @@ class EstatePlan:
     public_names: bool = False
     rules: Rules = field(default_factory=Rules)
     service_rules: ServiceRules = field(default_factory=ServiceRules)
+    profile: str = "classic"  #: or `modernized`: a replication appliance instead of a configuration server
     #: Signs Azure's tokens; unless given each estate makes its own, which takes a tenth of a second.
     signing_key: RSAPrivateKey | None = None
 
@@ -146,21 +148,35 @@ class Estate:
     def register_site(self, key: str = "") -> None:
         """The configuration server registers with a key of the vault (a fresh one unless given); ends when its process server
         and master target show. Raises `Refused`."""
-        self.site.install_product(key or self.vault.registration_key())
+        key = key or self.vault.registration_key()
+        if self.modernized:
+            self.site.add_appliance(key, self.azure.add_relay())
+        else:
+            self.site.install_product(key)
         self.operator.until("the configuration server's registration", self._registered, seconds=1800)
 
     def _registered(self) -> bool:
-        server = self.site.configuration_server
+        server = self.site.appliance if self.modernized else self.site.configuration_server
         if server is not None and server.refusal is not None:
             raise Refused(server.refusal.status, server.refusal.code, str(server.refusal))
         try:
             shown = self.vault.find_site()["properties"]["customDetails"]
         except LookupError:
             return False
-        return bool(shown["processServers"] and shown["masterTargetServers"])
+        return all(shown[part] for part in self.vault.dialect.site_details)
+
+    @property
+    def modernized(self) -> bool:
+        return self.plan.profile == "modernized"
 
     def add_vcenter(self) -> dict[str, Any]:
-        """Tell the configuration server of the vCenter; its machines become protectable items. Gives the job."""
+        """Tell the configuration server of the vCenter; its machines become protectable items. Gives the job.
+
+        An appliance has been told when it was set up: ends when its discovery shows.
+        """
+        if self.modernized:
+            self.operator.until("the discovery of the vCenter", self.vault.discovered, seconds=1800)
+            return {}
         return self.vault.add_vcenter(VCENTER_NAME, f"vcenter.{DOMAIN}", VCENTER_ACCOUNT, self.process_server_id())
 
     def protect(self, machine: str, *, group: str = "") -> None:
@@ -233,6 +249,8 @@ class Estate:
 
     def run_as(self, machine: str) -> str:
         """The account that agents are installed with."""
+        if self.modernized:
+            return self.vault.run_as_account("machines")
         return MACHINE_ACCOUNT
 
     def reason_of(self, refused: Refused) -> str:
@@ -390,7 +408,7 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
         storage=f"{GROUP}/providers/Microsoft.Storage/storageAccounts/drillreplica",
         cache=f"{GROUP}/providers/Microsoft.Storage/storageAccounts/drillcache",
     )
-    vault = Vault(operator, GROUP, "drillvault", LOCATION)
+    vault = Vault(operator, GROUP, "drillvault", LOCATION, dialect=DIALECTS[plan.profile])
     for machine in plan.machines:
         site.add_machine(machine)
     stack.callback(clock.stop)  # first of all when it ends: nothing works any more while what it works with is taken away

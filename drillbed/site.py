@@ -11,6 +11,7 @@ from emulators.clock import Clock, Process, Scope, Task, Timer
 from emulators.guest.machine import GuestMachine
 from emulators.network import ONPREM, Host
 from emulators.vcenter import AttachedDisk, DiskSpec, VCenter, VirtualMachine
+from reference_impl.appliance import ReplicationAppliance, VCenterLogin
 from reference_impl.configuration_server import ConfigurationServer
 from reference_impl.master_target import MasterTarget
 from reference_impl.outside import OpenStore
@@ -25,7 +26,7 @@ UNITS_PER_BUS = 16
 ADMINISTRATOR = ("administrator@vsphere.local", "drillbed-VC-1")
 REPLICATION = ("replication@vsphere.local", "drillbed-VC-2")
 
-MASTER_TARGET = "master-target"
+MASTER_TARGET, APPLIANCE = "master-target", "appliance"
 
 #: Disk space on the master target that keeps what came until a recovery point is complete (RPR-014).
 RETENTION_VOLUMES = ({"volumeName": "R:", "capacityInBytes": 64 << 30, "freeSpaceInBytes": 64 << 30, "thresholdPercentage": 5},)
@@ -81,6 +82,9 @@ class Site:
     further: list[ProcessServer] = field(default_factory=list)
     clock_error: float = 0.0  #: seconds that the configuration server's clock is ahead (TOP-011)
     master_target: MasterTarget | None = None
+    appliance: ReplicationAppliance | None = None
+    registration: str = ""  #: the key that an appliance registers with
+    relay: str = ""
 
     def __post_init__(self) -> None:
         users = {ADMINISTRATOR[0]: (ADMINISTRATOR[1], "Admin"), REPLICATION[0]: (REPLICATION[1], "Admin")}
@@ -97,20 +101,39 @@ class Site:
         self.machines.add(plan, vm.uuid)
         self.vcenter.power_on(vm)
 
+    def add_appliance(self, registration_key: str, relay: str) -> None:
+        """The machine of a replication appliance, from a template that has disk.EnableUUID set (TOP-016); it starts by itself.
+
+        Where there is one already it registers anew with this key.
+        """
+        self.registration, self.relay = registration_key, relay
+        if APPLIANCE in self.hosts:
+            machine = self.vcenter.find_vm(APPLIANCE)
+            self.power_off(machine)
+            self.power_on(machine)
+            return
+        address = f"{self.places.prefix}.1.30"
+        self.hosts[APPLIANCE] = self.places.network.host(APPLIANCE, ONPREM, address=address, names=[f"{APPLIANCE}.{DOMAIN}"])
+        self._machine_of_ours(APPLIANCE)
+
     def add_master_target(self) -> str:
         """The machine of the three built-in roles (TOP-003), Windows (TOP-006). Its master target writes disks of others.
 
         Returns its BIOS UUID.
         """
         self.hosts[MASTER_TARGET] = self.places.host(MASTER_TARGET)
+        return self._machine_of_ours(MASTER_TARGET)
+
+    def _machine_of_ours(self, name: str) -> str:
+        """A machine that takes disks of others (RPR-009)."""
         vm = self._create(
-            MASTER_TARGET,
+            name,
             "WINDOWS",
             [DiskSpec(64 * MIB)],
             controller="VirtualLsiLogicSASController",  # RPR-009
             extra_config={"disk.EnableUUID": "TRUE"},
         )
-        self.machines.add(MachinePlan(MASTER_TARGET, "WINDOWS", [64 * MIB], workload=False), vm.uuid)
+        self.machines.add(MachinePlan(name, "WINDOWS", [64 * MIB], workload=False), vm.uuid)
         self.vcenter.power_on(vm)
         return str(vm.uuid)
 
@@ -135,6 +158,8 @@ class Site:
         guest.show_serials = str(vm.extra_config_value("disk.EnableUUID") or "").upper() == "TRUE"
         if name == MASTER_TARGET:
             guest.install("master-target", lambda: self._master_target(guest, host))
+        if name == APPLIANCE:
+            guest.install("appliance", lambda: self._appliance(guest, host))
         self.vcenter.report_guest(vm, running=True, hostname=name, addresses=[host.address])
 
     def shut_down(self, vm: VirtualMachine) -> None:
@@ -186,6 +211,28 @@ class Site:
         self.configuration_server.start()
         if again is None:
             self.process_server = self._process_server(self.places.host("process-server"), machine_id)
+
+    def _appliance(self, guest: GuestMachine, host: Host) -> ReplicationAppliance:
+        self.appliance = ReplicationAppliance(
+            host,
+            guest,
+            self.clock.scope(APPLIANCE),
+            self.folder / APPLIANCE,
+            service_url=f"https://site-recovery.{DOMAIN}",
+            registration_key=self.registration,
+            passphrase=self.passphrase,
+            name=APPLIANCE,
+            version=AGENT_VERSION,
+            run_as_accounts={VCENTER_ACCOUNT: ("vcenter", *REPLICATION), MACHINE_ACCOUNT: ("machines", *INSTALLER)},
+            vcenters=[VCenterLogin("vcenter", f"vcenter.{DOMAIN}", VCENTER_ACCOUNT)],
+            open_store=self.open_store,
+            rules=self.rules,
+            url=f"https://{APPLIANCE}.{DOMAIN}",
+            tunnels=self.places.network.tunnels,
+            relay=self.relay,
+            sync=self.clock.flow > 0,  # in virtual time there is no power to lose
+        )
+        return self.appliance
 
     def _configuration_server(self, registration_key: str, machine_id: str) -> ConfigurationServer:
         return ConfigurationServer(

@@ -6,27 +6,10 @@ Names of machines are used as names of protected items. A classic reprotect may 
 from dataclasses import dataclass, field
 from typing import Any
 
+from drillbed.dialects import CLASSIC, Dialect
 from drillbed.operator import Operator, Refused
 
 FORWARD, REVERSE = "PrimaryToRecovery", "RecoveryToPrimary"
-
-
-#: Crash-consistent points every 5 minutes, application-consistent ones hourly, kept for a day; both ways (POL-001).
-FORWARD_POLICY = {
-    "instanceType": "InMageAzureV2",
-    "recoveryPointThresholdInMinutes": 15,
-    "recoveryPointHistory": 1440,
-    "appConsistentFrequencyInMinutes": 60,
-    "crashConsistentFrequencyInMinutes": 5,
-    "multiVmSyncStatus": "Enable",
-}
-FAILBACK_POLICY = {
-    "instanceType": "InMage",
-    "recoveryPointThresholdInMinutes": 15,
-    "recoveryPointHistory": 1440,
-    "appConsistentFrequencyInMinutes": 60,
-    "multiVmSyncStatus": "Enable",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +46,7 @@ class Vault:
     container: str = ""
     items: dict[str, str] = field(default_factory=dict)
     policies: dict[str, str] = field(default_factory=dict)
+    dialect: Dialect = CLASSIC
 
     @property
     def path(self) -> str:
@@ -105,6 +89,21 @@ class Vault:
         found = self.operator.list(f"{self.container}/replicationProtectableItems")
         return {item["properties"]["friendlyName"]: item for item in found}
 
+    def discovered(self) -> dict[str, str]:
+        """Ids of the machines that an appliance has discovered, by the name of the machine (Microsoft.OffAzure)."""
+        found = self.operator.list(f"{self._off_azure()}/machines")
+        return {str(machine["properties"]["displayName"]): str(machine["id"]) for machine in found}
+
+    def run_as_account(self, name: str) -> str:
+        """Id of an appliance's run-as account. Raises `LookupError`."""
+        for account in self.operator.list(f"{self._off_azure()}/runasaccounts"):
+            if account["properties"]["displayName"] == name:
+                return str(account["id"])
+        raise LookupError(f"the appliance has no run-as account {name}")
+
+    def _off_azure(self) -> str:
+        return str(self.operator.get(self.fabric)["properties"]["customDetails"]["vmwareSiteId"])
+
     # policies --------------------------------------------------------------------------------------------------------
 
     def create_policy(self, name: str, details: dict[str, Any]) -> str:
@@ -119,10 +118,11 @@ class Vault:
 
     def make_policies(self) -> None:
         """A policy for each direction, mapped to the site's container; their ids are `policies["forward"]` and `["failback"]`."""
-        self.policies["forward"] = self.create_policy("five-minutes", FORWARD_POLICY)
-        self.policies["failback"] = self.create_policy("five-minutes-failback", FAILBACK_POLICY)
+        self.policies["forward"] = self.create_policy("five-minutes", dict(self.dialect.forward_policy))
+        self.policies["failback"] = self.create_policy("five-minutes-failback", dict(self.dialect.failback_policy))
         self.map_policy("to-azure", self.policies["forward"])
-        self.map_policy("to-site", self.policies["failback"], self.container)
+        if self.dialect.map_failback:
+            self.map_policy("to-site", self.policies["failback"], self.container)
 
     # protected items -------------------------------------------------------------------------------------------------
 
@@ -146,6 +146,11 @@ class Vault:
         `item` is the id of its protectable item, looked up unless given; `name` that of the protected item, the machine's
         unless given. A machine that was not discovered is left to the service to refuse.
         """
+        path = self.item_path(machine) if name in ("", machine) else f"{self.container}/replicationProtectedItems/{name}"
+        if self.dialect is not CLASSIC:
+            found_id = item or self.discovered().get(machine, "")
+            details = discovered_details(found_id, machine, targets, process_server, run_as, group)
+            return self.operator.run("PUT", path, {"properties": {"policyId": policy, "providerSpecificDetails": details}})
         found = self.protectable().get(machine, {}) if not item else {}
         item = item or found.get("id") or f"{self.container}/replicationProtectableItems/{machine}"
         details = {
@@ -163,12 +168,11 @@ class Vault:
             **({"multiVmGroupName": group} if group else {}),
         }
         properties = {"policyId": policy, "protectableItemId": item, "providerSpecificDetails": details}
-        path = self.item_path(machine) if name in ("", machine) else f"{self.container}/replicationProtectedItems/{name}"
         return self.operator.run("PUT", path, {"properties": properties})
 
     def update(self, machine: str, properties: dict[str, Any]) -> dict[str, Any]:
         """Change settings of the machine that a failover will make."""
-        details = {"providerSpecificDetails": {"instanceType": "InMageAzureV2"}}
+        details = {"providerSpecificDetails": {"instanceType": self.dialect.forward}}
         return self.operator.run("PATCH", self.item_path(machine), {"properties": {**properties, **details}})
 
     def reassociate(self, machine: str, process_server: str) -> dict[str, Any]:
@@ -222,7 +226,7 @@ class Vault:
         return job
 
     def test_failover(self, machine: str, network: str, point: str = "") -> dict[str, Any]:
-        details = {"instanceType": "InMageAzureV2", **({"recoveryPointId": point} if point else {})}
+        details = {"instanceType": self.dialect.forward, **({"recoveryPointId": point} if point else {})}
         return self.verb(
             machine,
             "testFailover",
@@ -238,14 +242,14 @@ class Vault:
         return self.verb(machine, "testFailoverCleanup", {"comments": "drill"})
 
     def failover(self, machine: str, *, shut_down: bool, point: str = "", direction: str = FORWARD) -> dict[str, Any]:
-        details: dict[str, Any] = {"instanceType": "InMageAzureV2" if direction == FORWARD else "InMage"}
+        details: dict[str, Any] = {"instanceType": self.dialect.forward if direction == FORWARD else self.dialect.reverse}
         if direction == FORWARD and point:
             details["recoveryPointId"] = point
         elif direction == REVERSE:
-            details["recoveryPointType"] = point or "LatestTime"
+            details["recoveryPointType"] = point or self.dialect.latest
         return self.verb(
             machine,
-            "unplannedFailover",
+            "unplannedFailover" if direction == FORWARD else self.dialect.failback_verb,
             {
                 "failoverDirection": direction,
                 "sourceSiteOperations": "Required" if shut_down else "NotRequired",
@@ -254,11 +258,11 @@ class Vault:
         )
 
     def planned_failover(self, machine: str, direction: str = FORWARD) -> dict[str, Any]:
-        details = {"instanceType": "InMageAzureV2"}
+        details = {"instanceType": self.dialect.forward}
         return self.verb(machine, "plannedFailover", {"failoverDirection": direction, "providerSpecificDetails": details})
 
     def change_point(self, machine: str, point: str) -> dict[str, Any]:
-        details = {"instanceType": "InMageAzureV2"}
+        details = {"instanceType": self.dialect.forward}
         return self.verb(machine, "applyRecoveryPoint", {"recoveryPointId": point, "providerSpecificDetails": details})
 
     def commit(self, machine: str) -> dict[str, Any]:
@@ -269,7 +273,7 @@ class Vault:
         return self.verb(machine, "reProtect", {"failoverDirection": REVERSE, "providerSpecificDetails": details})
 
     def disable(self, machine: str, reason: str = "NotSpecified") -> dict[str, Any]:
-        details = {"instanceType": "InMageAzureV2"}
+        details = {"instanceType": self.dialect.forward}
         return self.verb(machine, "remove", {"disableProtectionReason": reason, "replicationProviderInput": details})
 
     def complete_migration(self, machine: str) -> dict[str, Any]:
@@ -303,14 +307,15 @@ class Vault:
 
     def run_plan(self, name: str, *, shut_down: bool, direction: str = FORWARD) -> dict[str, Any]:
         """Fail a plan over. The job that comes back may be suspended at a manual action: see `resume`."""
-        kind = "InMageAzureV2" if direction == FORWARD else "InMage"
-        point = {"recoveryPointType": "Latest"} if direction == FORWARD else {"recoveryPointType": "LatestTime"}
+        kind = self.dialect.forward if direction == FORWARD else self.dialect.reverse
+        verb = "unplannedFailover" if direction == FORWARD else self.dialect.failback_verb
+        point = {"recoveryPointType": "Latest" if direction == FORWARD else self.dialect.latest}
         properties = {
             "failoverDirection": direction,
             "sourceSiteOperations": "Required" if shut_down else "NotRequired",
             "providerSpecificDetails": [{"instanceType": kind, **point}],
         }
-        return self.operator.run("POST", f"{self.plan_path(name)}/unplannedFailover", {"properties": properties})
+        return self.operator.run("POST", f"{self.plan_path(name)}/{verb}", {"properties": properties})
 
     def resume(self, job: dict[str, Any], comment: str) -> dict[str, Any]:
         """Go on after a manual action; gives the plan's job as it is when it ended or stopped again."""
@@ -328,7 +333,7 @@ class Vault:
     def _member(self, machine: str) -> dict[str, str]:
         found = self.operator.get(self.item_path(machine))
         details = found["properties"]["providerSpecificDetails"]
-        return {"id": found["id"], "virtualMachineId": str(details.get("vmId") or details.get("infrastructureVmId") or "")}
+        return {"id": found["id"], "virtualMachineId": str(details.get("internalIdentifier") or details.get("vmId") or "")}
 
 
 def to_site(back: WayBack) -> dict[str, Any]:
@@ -340,6 +345,40 @@ def to_site(back: WayBack) -> dict[str, Any]:
         "retentionDrive": back.retention_volume,
         "datastoreName": back.datastore,
         "profileId": back.policy,
+    }
+
+
+def to_appliance(back: WayBack, cache: str) -> dict[str, Any]:
+    """Details of a reprotect towards the site through an appliance (RPR-025)."""
+    return {
+        "instanceType": "InMageRcm",
+        "reprotectAgentId": back.master_target,
+        "datastoreName": back.datastore,
+        "logStorageAccountId": cache,
+        "policyId": back.policy,
+    }
+
+
+def from_appliance(policy: str, *, process_server: str, run_as: str) -> dict[str, Any]:
+    """Details of a reprotect towards Azure through an appliance."""
+    return {"instanceType": "InMageRcmFailback", "processServerId": process_server, "runAsAccountId": run_as, "policyId": policy}
+
+
+def discovered_details(
+    machine_id: str, name: str, targets: Targets, process_server: str, run_as: str, group: str
+) -> dict[str, Any]:
+    """Details of enabling a machine that an appliance has discovered (DIS-013)."""
+    return {
+        "instanceType": "InMageRcm",
+        "fabricDiscoveryMachineId": machine_id or name,
+        "disksDefault": {"logStorageAccountId": targets.cache, "diskType": "Standard_LRS"},
+        "targetResourceGroupId": targets.group,
+        "targetNetworkId": targets.network,
+        "targetSubnetName": targets.subnet,
+        "targetVmName": name,
+        "processServerId": process_server,
+        "runAsAccountId": run_as,
+        **({"multiVmGroupName": group} if group else {}),
     }
 
 

@@ -11,7 +11,7 @@ Direction is always client to server. Bytes are those of HTTP messages (start li
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
 from emulators.clock import Clock
@@ -104,6 +104,24 @@ class Transport(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class Tunnels:
+    """Connections that hosts keep open to a relay, outbound on 443: who reaches the relay reaches them through it.
+
+    The relay is part of the network: it hands on what comes to the host that keeps the tunnel and does not look into it.
+    """
+
+    PORT: ClassVar[int] = 443
+    relays: dict[str, str] = field(default_factory=dict)  #: name of the host -> name of its relay
+
+    def keep(self, host: "Host", relay: str) -> None:
+        """Open a tunnel of `host` through `relay`. It carries something only while both of its ends reach the relay."""
+        self.relays[host.name] = relay
+
+    def end(self, host: "Host") -> None:
+        self.relays.pop(host.name, None)
+
+
 class Network:
     """Hosts, links, firewall rules and flows of one estate."""
 
@@ -113,6 +131,7 @@ class Network:
         self.links: set[str] = set(links)
         self.blocks: list[Block] = []
         self.denied: list[Denied] = []
+        self.tunnels = Tunnels()
         self._hosts: dict[str, Host] = {}
         self._names: dict[str, str] = {}
         self._flows: dict[tuple[str, str, int, bool], Flow] = {}
@@ -170,10 +189,20 @@ class Network:
         if source.zone in (target.zone, OPERATOR) or target.zone == OPERATOR:
             return None
         needed = PATHS.get((source.zone, target.zone), frozenset())
-        if needed & self.links:
+        if needed & self.links or self._relay(source, target) is not None:
             return None
         ways = " or ".join(sorted(needed)) or "nothing"
         return f"no path from {source.zone} to {target.zone} ({ways} would carry it)"
+
+    def _relay(self, source: "Host", target: "Host") -> "Host | None":
+        """The relay whose tunnel carries traffic from `source` to `target` now, where there is no path between their zones."""
+        relay = self.find(self.tunnels.relays.get(target.name, ""))
+        if relay is None or source.zone in (target.zone, OPERATOR) or target.zone == OPERATOR:
+            return None
+        if PATHS.get((source.zone, target.zone), frozenset()) & self.links:
+            return None
+        ends = (self.refusal(end, relay.name, Tunnels.PORT) for end in (source, target))
+        return relay if not any(ends) else None
 
     def check(self, source: "Host", destination: str, port: int) -> "Host":
         """The destination host; raises `Unreachable` (and records the denial) when it cannot be reached."""
@@ -191,7 +220,16 @@ class Network:
     # flows -----------------------------------------------------------------------------------------------------------
 
     def record(self, source: str, destination: str, port: int, *, tls: bool, sent: int, received: int) -> None:
-        """Note one exchange of `source` with `destination:port`."""
+        """Note one exchange of `source` with `destination:port`. Through a tunnel it is one of each end with the relay."""
+        ends = self._hosts.get(source), self._hosts.get(destination)
+        relay = self._relay(ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None
+        if relay is not None:
+            self._note(source, relay.name, Tunnels.PORT, tls=True, sent=sent, received=received)
+            self._note(destination, relay.name, Tunnels.PORT, tls=True, sent=received, received=sent)
+        else:
+            self._note(source, destination, port, tls=tls, sent=sent, received=received)
+
+    def _note(self, source: str, destination: str, port: int, *, tls: bool, sent: int, received: int) -> None:
         now = self.clock.now()
         with self._lock:
             flow = self._flows.get((source, destination, port, tls))

@@ -61,6 +61,13 @@ class Host(Protocol):
     def connection(self, destination: str, port: int, *, tls: bool = True, timeout: float = 60.0) -> Any: ...
 
 
+class Tunnels(Protocol):
+    """Connections kept open from inside to a relay, through which hosts that reach the relay reach the one that keeps it."""
+
+    def keep(self, host: Any, relay: str) -> None: ...
+    def end(self, host: Any) -> None: ...
+
+
 class Disk(Protocol):
     """A disk as the guest sees it. `serial` is empty when the hypervisor hides it (disk.EnableUUID not set)."""
 

@@ -1,11 +1,9 @@
 """The way home: work in Azure, prerequisites that bite, reprotect, fail back, protect again."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from drillbed.drill.course import MACHINES, PLAN, Course
+from drillbed.drill.profiles import ground
 from drillbed.operator import Refused
-from drillbed.vault import REVERSE, to_azure, to_site
+from drillbed.vault import REVERSE
 
 #: How long the machines work in Azure before they go home.
 AZURE_SECONDS = 10 * 60.0
@@ -23,61 +21,15 @@ def work_in_azure(course: Course) -> str:
     return f"{sum(written.values())} records written in Azure"
 
 
-# prerequisites of the way back ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Prerequisite:
-    """One thing that stops a reprotect. `spoil` makes it wrong, `mend` right again; `code` is what the service must say."""
-
-    name: str
-    reason: str
-    spoil: Callable[[Course], None]
-    mend: Callable[[Course], None]
-
-
-def _nothing(course: Course) -> None:
-    """The estate is like this already."""
-
-
-#: Tried in this order: each is refused while all before it are mended (NET-009, RPR-002, RPR-005, RPR-006, RPR-007).
-PREREQUISITES = (
-    Prerequisite("no VPN between Azure and the site", "agent-unreachable", _nothing, lambda course: course.estate.connect_vpn()),
-    Prerequisite(
-        "no process server in Azure",
-        "process-server-missing",
-        _nothing,
-        lambda course: course.estate.add_process_server_in_azure(),
-    ),
-    Prerequisite(
-        "a snapshot on the master target",
-        "snapshot-present",
-        lambda course: course.estate.vsphere.snapshot("master-target"),
-        lambda course: course.estate.vsphere.remove_snapshots("master-target"),
-    ),
-    Prerequisite(
-        "a snapshot on web",
-        "snapshot-present",
-        lambda course: course.estate.vsphere.snapshot("web"),
-        lambda course: course.estate.vsphere.remove_snapshots("web"),
-    ),
-    Prerequisite(
-        "disk.EnableUUID missing on the master target",
-        "disk-uuid-disabled",
-        lambda course: course.estate.set_disk_uuid("master-target", None),
-        lambda course: course.estate.set_disk_uuid("master-target", "TRUE"),
-    ),
-)
-
-
 def prerequisites_bite(course: Course) -> str:
     """Each missing prerequisite is tried, refused with its reason, leaves no mark, and is mended."""
-    vault = course.vault
-    for prerequisite in PREREQUISITES:
+    vault, place = course.vault, ground(course)
+    course.hold(not place.links & course.estate.network.links, "there is a private path, which this architecture does without")
+    for prerequisite in place.prerequisites:
         prerequisite.spoil(course)
         before = vault.item("web")
         try:
-            vault.reprotect("web", to_site(course.way_back()))
+            vault.reprotect("web", ground(course).to_site(course))
         except Refused as refused:
             said = course.estate.reason_of(refused)
             course.hold(
@@ -93,29 +45,30 @@ def prerequisites_bite(course: Course) -> str:
             f"the refusal left web {after['protectionState']}, before {before['protectionState']}",
         )
         prerequisite.mend(course)
-    return "; ".join(prerequisite.name for prerequisite in PREREQUISITES) + ": all refused, then mended"
+    return "; ".join(prerequisite.name for prerequisite in place.prerequisites) + ": all refused, then mended"
 
 
 def reprotect(course: Course) -> str:
     """RPR-011, RPR-013, RPR-015: the group through its plan, differences only, sources off; then Protected in reverse."""
     estate, vault = course.estate, course.vault
-    azure_bytes, site_bytes = estate.bytes_on("process-server-azure", 9443), estate.bytes_on("master-target", 9443)
+    place = ground(course)
+    azure_bytes, site_bytes = estate.bytes_on(*place.back), estate.bytes_on(*place.landing)
     course.mark("reprotect", "reprotect towards the site")
     with course.explained(MACHINES[0]):
-        vault.reprotect_plan(PLAN, to_site(course.way_back()))
+        vault.reprotect_plan(PLAN, ground(course).to_site(course))
     for machine in MACHINES:
         with course.explained(machine):
             vault.until_state(machine, "Protected", seconds=COPY_LIMIT)
-    sent = estate.bytes_on("process-server-azure", 9443) - azure_bytes
-    landed = estate.bytes_on("master-target", 9443) - site_bytes
+    sent = estate.bytes_on(*place.back) - azure_bytes
+    landed = estate.bytes_on(*place.landing) - site_bytes
     whole = sum(disk.size for machine in MACHINES for disk in estate.azure_disks(machine).values())
     course.hold(0 < sent < whole / 10, f"the copy back sent {sent:,} bytes of disks of {whole:,}: differences only were promised")
-    course.hold(landed > 0, "nothing reached the master target")
+    course.hold(landed > 0, "nothing reached the disks on premises")
     return f"{sent / 1e6:.1f} MB sent for disks of {whole / 1e6:.0f} MB"
 
 
 def fail_back(course: Course) -> str:
-    """FB-001, FB-002, FB-004: unplanned failover home; Azure VMs off, disks moved back, machines on; bytes are Azure's last."""
+    """FB-001, FB-002, FB-003, FB-004: the failover home; Azure VMs off, disks moved back, machines on; bytes are Azure's last."""
     estate, vault = course.estate, course.vault
     course.mark("failback", f"failback of plan {PLAN}")
     job = vault.run_plan(PLAN, shut_down=True, direction=REVERSE)
@@ -146,17 +99,14 @@ def commit_failback(course: Course) -> str:
 def protect_again(course: Course) -> str:
     """RRP-001, RRP-002: unprotected until asked; then differences only, and new points."""
     estate, vault = course.estate, course.vault
-    idle = estate.bytes_on("process-server", 9443)
+    idle = estate.bytes_on(*ground(course).forward)
     estate.clock.wait(300)
-    course.hold(estate.bytes_on("process-server", 9443) == idle, "replication to Azure began again by itself")
-    details = to_azure(
-        vault.policies["forward"], estate.targets, process_server=estate.process_server_id(), run_as=estate.run_as(MACHINES[0])
-    )
-    vault.reprotect_plan(PLAN, details)
+    course.hold(estate.bytes_on(*ground(course).forward) == idle, "replication to Azure began again by itself")
+    vault.reprotect_plan(PLAN, ground(course).to_azure(course, MACHINES[0]))
     for machine in MACHINES:
         with course.explained(machine):
             vault.until_state(machine, "Protected", seconds=COPY_LIMIT)
-    sent = estate.bytes_on("process-server", 9443) - idle
+    sent = estate.bytes_on(*ground(course).forward) - idle
     whole = sum(disk.size for machine in MACHINES for disk in estate.onprem_disks(machine).values())
     course.hold(
         0 < sent < whole / 10, f"protecting again sent {sent:,} bytes of disks of {whole:,}: differences only were promised"
@@ -171,8 +121,8 @@ def nothing_left_over(course: Course) -> str:
     estate = course.estate
     left = estate.azure_virtual_machines()
     course.hold(not left, f"virtual machines are left in Azure: {', '.join(left)}")
-    extra = estate.vsphere.disk_count("master-target") - 1
-    course.hold(extra == 0, f"the master target still has {extra} disks of other machines")
+    extra = estate.vsphere.disk_count(ground(course).keeper) - 1
+    course.hold(extra == 0, f"the {ground(course).keeper} still has {extra} disks of other machines")
     for machine in MACHINES:
         points = len(course.vault.recovery_points(machine))
         course.hold(points == 0, f"{machine} has {points} recovery points after the second failback")

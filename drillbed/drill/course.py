@@ -8,7 +8,7 @@ from typing import Any
 from drillbed.estate import Estate
 from drillbed.operator import NotInTime, Refused
 from drillbed.report.result import DiskCheck, DrillResult, Mark, Point, RpoSample
-from drillbed.vault import Vault, WayBack
+from drillbed.vault import Vault
 from emulators.clock import iso
 
 #: The machines of the drill, and those that share recovery points.
@@ -102,11 +102,11 @@ class Course:
                     self.result.points.append(Point(machine, when, point["properties"]["recoveryPointType"], shared))
         return listed
 
-    def note_rpo(self) -> dict[str, float]:
-        """RPO of each machine as the service reports it, seconds."""
+    def note_rpo(self, field: str) -> dict[str, float]:
+        """RPO of each machine as the service reports it in `field`, seconds."""
         found: dict[str, float] = {}
         for machine in MACHINES:
-            value = self.vault.item(machine)["providerSpecificDetails"].get("rpoInSeconds")
+            value = self.vault.item(machine)["providerSpecificDetails"].get(field)
             if value is not None:
                 found[machine] = float(value)
                 self.result.rpo.append(RpoSample(machine, self.estate.clock.now(), float(value)))
@@ -115,15 +115,3 @@ class Course:
     def time(self, when: float) -> str:
         """Emulated time of day, for people."""
         return iso(when)[11:19]
-
-    def way_back(self) -> WayBack:
-        site = self.vault.find_site()["properties"]["customDetails"]
-        target = site["masterTargetServers"][0]
-        azure = [server for server in site["processServers"] if server["friendlyName"] == "process-server-azure"]
-        return WayBack(
-            master_target=target["id"],
-            process_server=(azure or site["processServers"])[0]["id"],
-            retention_volume=target["retentionVolumes"][0]["volumeName"],
-            datastore=target["dataStores"][0]["symbolicName"],
-            policy=self.vault.policies["failback"],
-        )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from drillbed.drill.course import BOOT_ORDER, GROUP, GROUP_NAME, MACHINES, PLAN, Course
+from drillbed.drill.profiles import ground
 
 #: How long the first copy may take, emulated.
 COPY_LIMIT = 3600.0
@@ -14,7 +15,7 @@ DELTA_SECONDS = 17 * 60.0
 
 
 def register(course: Course) -> str:
-    """TOP-002, TOP-003, TOP-008: the vault, then the configuration server with a key, outbound on 443."""
+    """TOP-002, TOP-003, TOP-008, TOP-016: the vault, then what stands on premises with a key, outbound on 443."""
     estate = course.estate
     estate.prepare_azure()
     course.hold(
@@ -22,21 +23,22 @@ def register(course: Course) -> str:
     )
     estate.register_site()
     site = course.vault.find_site()["properties"]["customDetails"]
-    servers = [server["friendlyName"] for server in site["processServers"]]
-    targets = [target["name"] for target in site["masterTargetServers"]]
-    course.hold(servers and targets, "the configuration server shows no process server or no master target")
-    return f"process server {', '.join(servers)}; master target {', '.join(targets)}"
+    dialect = course.vault.dialect
+    shown = {part: [entry.get("friendlyName") or entry["name"] for entry in site[part]] for part in dialect.site_details}
+    course.hold(all(shown.values()), f"the {dialect.registers} does not show all its parts: {shown}")
+    servers, targets = (", ".join(shown[part]) for part in dialect.site_details)
+    return f"process server {servers}; writes disks: {targets}"
 
 
 def discover(course: Course) -> str:
     """DIS-001: machines of the vCenter become protectable items."""
     estate = course.estate
     estate.add_vcenter()
-    found = course.vault.protectable()
+    place = ground(course)
+    found = place.found(course)
     missing = [machine for machine in MACHINES if machine not in found]
     course.hold(not missing, f"discovery did not find {', '.join(missing)}; it found {', '.join(sorted(found)) or 'nothing'}")
-    shown = [estate.operator.get(found[machine]["id"])["properties"]["customDetails"] for machine in MACHINES]
-    disks = sum(len(details["diskDetails"]) for details in shown)
+    disks = sum(place.disks(course, found[machine]) for machine in MACHINES)
     return f"{len(found)} machines seen, {len(MACHINES)} to protect with {disks} disks"
 
 
@@ -64,7 +66,7 @@ def protect(course: Course) -> str:
     course.hold(all(during.values()), "the workload stood still during the first copy")
     for machine in MACHINES:
         estate.pace_workload(machine, *CALM)
-    sent = estate.bytes_on("process-server", 9443) / 1e6
+    sent = estate.bytes_on(*ground(course).forward) / 1e6
     return f"{sent:.0f} MB to the process server, {sum(during.values())} records written meanwhile"
 
 
@@ -76,7 +78,7 @@ def _until_protected(course: Course, machine: str) -> None:
             course.estate.clock.now() < deadline, f"{machine} is not Protected after {COPY_LIMIT / 60:.0f} emulated minutes"
         )
         course.estate.clock.wait(15)
-        course.progress.update(bytes=course.estate.bytes_on("process-server", 9443), points=_count(course), rpo=None)
+        course.progress.update(bytes=course.estate.bytes_on(*ground(course).forward), points=_count(course), rpo=None)
 
 
 def _count(course: Course) -> int:
@@ -89,9 +91,9 @@ def replicate(course: Course) -> str:
     began = estate.clock.now()
     while estate.clock.now() < began + DELTA_SECONDS:
         estate.clock.wait(60)
-        rpo = course.note_rpo()
+        rpo = course.note_rpo(ground(course).rpo_field)
         course.progress.update(
-            bytes=estate.bytes_on("process-server", 9443), points=_count(course), rpo=max(rpo.values(), default=None)
+            bytes=estate.bytes_on(*ground(course).forward), points=_count(course), rpo=max(rpo.values(), default=None)
         )
     points = course.note_points()
     for machine in MACHINES:

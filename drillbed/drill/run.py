@@ -33,7 +33,7 @@ HOME: tuple[Step, ...] = (
 )
 
 STEPS: tuple[Step, ...] = (
-    ("Register the configuration server", forward.register),
+    ("Register what stands on premises", forward.register),
     ("Discover the vCenter", forward.discover),
     ("Policies and mappings", forward.make_policies),
     ("Protect: agents and first copy", forward.protect),
@@ -73,7 +73,9 @@ def run_drill(options: Options, progress: Any, folder: Path) -> DrillResult:
         MachinePlan("app", "WINDOWS", [32 * MIB, 8 * MIB], witness=True),
         MachinePlan("db", "WINDOWS", [given.size, 16 * MIB], source=given.path, witness=True),
     ]
-    plan = EstatePlan(way=options.way, seed=options.seed, machines=machines, hash_at_boot=True, storage=options.storage)
+    plan = EstatePlan(
+        way=options.way, seed=options.seed, machines=machines, hash_at_boot=True, profile=options.profile, storage=options.storage
+    )
     with Estate.open(plan, folder / "estate") as estate:
         estate.network.blocks.extend(options.blocks)
         course = Course(estate, result, progress)

@@ -1,9 +1,9 @@
 """The configuration server as one program: put together, started, stopped, killed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reference_impl.configuration_server import discovery, facts, work
+from reference_impl.configuration_server import discovery, facts, vcenters, work
 from reference_impl.configuration_server.components import application
 from reference_impl.configuration_server.service import Service
 from reference_impl.configuration_server.site import Document, RunAs, Site, Work
@@ -32,9 +32,13 @@ class ConfigurationServer:
         machine_id: str,
         rules: Rules,
         url: str = "",
+        role: str = "configuration-server",
+        own_vcenters: Sequence[Document] = (),
     ):
         """`run_as_accounts` is account id -> (name, user, password). `url` is what agents are told to report to; unless
-        given, the host's name. Nothing happens before `start`. Raises `OSError` when the state cannot be read."""
+        given, the host's name. `role` is what it registers as; `own_vcenters` are those it was set up with (an appliance is; the
+        fields are those of `add-vcenter`, with `id`). Nothing happens before `start`. Raises `OSError` when the state cannot be
+        read."""
         folder.mkdir(parents=True, exist_ok=True)
         self._site = Site(
             host=host,
@@ -49,7 +53,8 @@ class ConfigurationServer:
             documents=Documents(folder / "configuration-server.sqlite"),
             started=clock.now(),
         )
-        self._service = Service(self._site, service_url, registration_key)
+        self._service = Service(self._site, service_url, registration_key, role=role)
+        self._own_vcenters = own_vcenters
         self._listener: Listener | None = None
 
     def start(self) -> None:
@@ -98,6 +103,7 @@ class ConfigurationServer:
             self._take(item)
         self._site.clock.spawn(self._service.heartbeats(), name="heartbeat")
         self._site.clock.spawn(self._service.polls(self._take), name="work")
+        self._site.clock.spawn(vcenters.keep(self._site, self._service, self._own_vcenters), name="vCenters")
 
     def _take(self, item: Work) -> None:
         self._site.clock.spawn(work.do(self._site, self._service, item), name=f"work {item.kind}")

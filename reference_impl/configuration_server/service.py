@@ -18,8 +18,8 @@ REPORT_SECONDS = 1800.0
 class Service:
     """The service as one configuration server sees it. `refusal` is why it does not take us, or None."""
 
-    def __init__(self, site: Site, url: str, registration_key: str):
-        self._site, self._url, self._key = site, url.rstrip("/"), registration_key
+    def __init__(self, site: Site, url: str, registration_key: str, *, role: str = "configuration-server"):
+        self._site, self._url, self._key, self._role = site, url.rstrip("/"), registration_key, role
         self.refusal: Refused | None = None
         self.reached = False
 
@@ -49,7 +49,7 @@ class Service:
         accounts = [{"accountId": name, "accountName": account.name} for name, account in site.accounts.items()]
         return {
             "registrationKey": self._key,
-            "role": "configuration-server",
+            "role": self._role,
             "name": site.name,
             "machineId": site.machine_id,
             "address": site.host.address or site.host.name,

@@ -1,9 +1,30 @@
 """Work on vCenters: add, remove, refresh."""
 
+from collections.abc import Sequence
+
 from reference_impl.configuration_server.discovery import discover, discover_all
 from reference_impl.configuration_server.service import Service
-from reference_impl.configuration_server.site import LOOK_SECONDS, Site, Work
+from reference_impl.configuration_server.site import LOOK_SECONDS, Document, Site, Work, WorkRefused
 from reference_impl.outside import Process
+from reference_impl.vsphere import VSphereError
+
+#: Rest before a vCenter that could not be read is tried again.
+RETRY_SECONDS = 30.0
+
+
+def keep(site: Site, service: Service, known: Sequence[Document]) -> Process:
+    """Discover the vCenters that were given at set-up, each again and again until it was read and the service has heard of it."""
+    for vcenter in known:
+        while not _try(site, service, {"instanceUuid": "", "version": "", "lastDiscovery": None, **vcenter}):
+            yield RETRY_SECONDS
+    yield 0.0
+
+
+def _try(site: Site, service: Service, vcenter: Document) -> bool:
+    try:
+        return discover(site, service, vcenter)
+    except (VSphereError, WorkRefused):
+        return False
 
 
 def add_vcenter(site: Site, service: Service, item: Work) -> Process:

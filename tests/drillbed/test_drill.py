@@ -50,10 +50,10 @@ def drill(tmp_path: Path) -> Drill:
     image.write_bytes(Random(3).randbytes(3 << 20) + bytes(2 << 20))
     runs: list[int] = []
 
-    def run(way: str = "virtual", seed: int = 5, blocks: tuple[Block, ...] = ()) -> DrillResult:
+    def run(way: str = "virtual", seed: int = 5, blocks: tuple[Block, ...] = (), profile: str = "classic") -> DrillResult:
         runs.append(seed)
         folder = tmp_path / f"run-{len(runs)}"
-        options = Options(folder, image, seed, way=way, blocks=blocks)
+        options = Options(folder, image, seed, profile, way, blocks)
         result = run_drill(options, Progress(quiet=True), folder)
         write_reports(result, folder)
         return result
@@ -89,6 +89,13 @@ def test_the_drill_holds_in_virtual_time_and_over_sockets_with_the_same_outcome(
     assert [step.name for step in virtual.steps] == [name for name, _ in STEPS]
 
 
+def test_the_modernized_drill_holds(drill: Drill) -> None:
+    result = drill(profile="modernized")
+    assert result.ok, failure(result)
+    assert len(result.disks) >= 40
+    assert all(disk.equal for disk in result.disks)
+
+
 def test_one_seed_gives_one_event_log(drill: Drill) -> None:
     one, two = drill(seed=8), drill(seed=8)
     assert one.events
@@ -120,13 +127,13 @@ def test_the_result_is_written_as_promised(drill: Drill, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("block", "step", "says"),
     [
-        (Block(port=443), "Register the configuration server", "port 443 from .* is blocked"),
+        (Block(port=443), "Register what stands on premises", "port 443 from .* is blocked"),
         (
             Block("configuration-server", "site-recovery", 443),
-            "Register the configuration server",
+            "Register what stands on premises",
             "port 443 from configuration-server",
         ),
-        (Block(destination="configuration-server", port=443), "Register the configuration server", "port 443 .* is blocked"),
+        (Block(destination="configuration-server", port=443), "Register what stands on premises", "port 443 .* is blocked"),
         (Block("configuration-server", "vcenter", 443), "Discover the vCenter", "vcenter"),
         (Block(port=135), "Protect: agents and first copy", "port 135"),
         (Block(port=9443), "Protect: agents and first copy", "port 9443 from .* to process-server is blocked"),

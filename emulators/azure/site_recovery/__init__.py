@@ -1,4 +1,4 @@
-"""Azure Site Recovery, classic profile: the resource provider, and the service its components speak to.
+"""Azure Site Recovery, classic and modernized: the resource provider, and the service its components speak to.
 
 ::
 
@@ -12,6 +12,7 @@ Everything runs under `arm.lock`; jobs are processes on the clock.
 from collections.abc import Callable
 
 from emulators.azure.arm import Arm, Resource
+from emulators.azure.offazure import VMwareSites
 from emulators.azure.site_recovery import health, replication
 from emulators.azure.site_recovery.components import Components
 from emulators.azure.site_recovery.containers import Containers, ProtectableItems, Providers
@@ -45,6 +46,7 @@ _PROVIDERS: tuple[Callable[[Service], object], ...] = (
     RecoveryPlans,
     Jobs,
     VaultInformation,
+    VMwareSites,
 )
 
 #: How often health is looked at besides each heartbeat, in emulated seconds.

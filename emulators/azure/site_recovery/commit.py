@@ -5,21 +5,24 @@ from emulators.azure.site_recovery.failover import Run
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.records import Item
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.states import STATES
-from emulators.azure.site_recovery.wire import FORWARD
+from emulators.azure.site_recovery.states import is_forward
 
 
 def commit(service: Service, item: Item, job: Job, state: str) -> Work:
     """Finalise a failover: forward all recovery points go (FO-016), backward the Azure machine (FB-005)."""
-    forward = STATES[item.state].provider == FORWARD
     with job.task(0):
         yield from job.rest(1.0)
     with job.task(1):
-        if forward:
-            yield from _drop_points(service, item, job)
-        else:
-            yield from _drop_machine(service, item, job)
+        yield from settle(service, item, job)
     service.move(item, state)
+
+
+def settle(service: Service, item: Item, job: Job) -> Work:
+    """What a commit does in the direction of the item."""
+    if is_forward(item):
+        yield from _drop_points(service, item, job)
+    else:
+        yield from _drop_machine(service, item, job)
 
 
 def _drop_points(service: Service, item: Item, job: Job) -> Work:

@@ -9,9 +9,11 @@ import orjson
 
 from emulators.azure.arm import Refusal, Resource, read
 from emulators.azure.site_recovery import replication
-from emulators.azure.site_recovery.records import Component, Fabric, Vault
+from emulators.azure.site_recovery.fabric_making import check_kind, make_fabric
+from emulators.azure.site_recovery.profiles import PROFILES
+from emulators.azure.site_recovery.records import Component
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.wire import Json, parse_time, stable_guid
+from emulators.azure.site_recovery.wire import Json, parse_time
 
 #: The largest report, in bytes: an inventory of some thousand machines.
 BODY_LIMIT = 16 * 1024 * 1024
@@ -21,7 +23,7 @@ HEARTBEAT_SECONDS, POLL_SECONDS = 60, 10
 _PATH = re.compile(
     r"^/components/(?P<id>[0-9a-f-]{36})/(?P<what>heartbeat|inventory|work|recovery-points)(?:/(?P<work>[0-9a-f-]{36}))?$"
 )
-_ROLES = ("configuration-server", "replica-worker")
+_ROLES = (*PROFILES, "replica-worker")
 _STATES = ("running", "succeeded", "failed")
 _PHRASES = {
     200: "OK",
@@ -72,7 +74,7 @@ class Components:
             if match["what"] == "work":
                 return self._take(component)
             if match["what"] in ("inventory", "recovery-points"):
-                self._only(component, {"inventory": "configuration-server", "recovery-points": "replica-worker"}[match["what"]])
+                self._only(component, {"inventory": tuple(PROFILES), "recovery-points": ("replica-worker",)}[match["what"]])
             reports = {
                 "heartbeat": replication.heartbeat,
                 "inventory": replication.inventory,
@@ -97,6 +99,7 @@ class Components:
             if rules.one_vault_per_server:  # TOP-009
                 raise Refusal(409, "RegisteredElsewhere", "This server is registered with another vault.")
             known = None
+        check_kind(vault, role, known)
         component = known or Component(service.clock.uuid(), role, "", machine_id, vault.key, "", "", "", [], service.now())
         component.name = str(read(body, "name", str, required=True))
         component.address = str(read(body, "address", str, ""))
@@ -105,8 +108,8 @@ class Components:
         component.token = service.clock.random_bytes(32).hex()
         component.seen = service.now()
         service.components[component.id] = component
-        if role == "configuration-server" and component.fabric not in vault.fabrics:
-            self._make_fabric(vault, component)
+        if role in PROFILES and component.fabric not in vault.fabrics:
+            make_fabric(vault, component, PROFILES[role], service.now())
         service.observe("registered", component.id, role=role, name=component.name, vault=vault.id)
         return {
             "componentId": component.id,
@@ -116,15 +119,6 @@ class Components:
             "heartbeatSeconds": HEARTBEAT_SECONDS,
             "pollSeconds": POLL_SECONDS,
         }
-
-    def _make_fabric(self, vault: Vault, component: Component) -> None:
-        """A configuration server brings its fabric, container and provider; nothing else does (TOP-008)."""
-        name = (stable_guid(vault.id, component.machine_id, "1") + stable_guid(vault.id, component.machine_id, "2")).replace(
-            "-", ""
-        )
-        internal = stable_guid(vault.id, component.machine_id)
-        vault.fabrics[name] = Fabric(vault.id, name, component.name, internal, component.id, self._service.now())
-        component.fabric = name
 
     # the rest ------------------------------------------------------------------------------------------------------------
 
@@ -142,9 +136,9 @@ class Components:
             raise Refusal(403, "Forbidden", "The token belongs to another component.")
         return component
 
-    def _only(self, component: Component, role: str) -> None:
-        if component.role != role:
-            raise Refusal(403, "Forbidden", f"Only a {role} may send this.")
+    def _only(self, component: Component, roles: tuple[str, ...]) -> None:
+        if component.role not in roles:
+            raise Refusal(403, "Forbidden", f"Only a {' or '.join(roles)} may send this.")
 
     def _take(self, component: Component) -> Json:
         """Every queued piece of work, once."""

@@ -1,7 +1,9 @@
 """Containers, providers and protectable items of a fabric."""
 
 from emulators.azure.arm import Answer, Call, operation
+from emulators.azure.site_recovery import appliances
 from emulators.azure.site_recovery.jobs import Job, Work
+from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Fabric
 from emulators.azure.site_recovery.refusals import missing
 from emulators.azure.site_recovery.service import Service
@@ -51,7 +53,7 @@ class Containers:
             "properties": {
                 "fabricFriendlyName": fabric.friendly,
                 "friendlyName": fabric.friendly,
-                "fabricType": "VMware",
+                "fabricType": fabric.profile.fabric_type,
                 "protectedItemCount": len(fabric.items),
                 "pairingStatus": "Paired" if fabric.mappings else "NotPaired",
                 "role": "Primary",
@@ -100,7 +102,7 @@ class Providers:
 
     def _need(self, call: Call) -> Fabric:
         fabric = self.service.fabric(call)
-        if not same(call["providerName"], fabric.internal):
+        if not same(call["providerName"], fabric.provider):
             raise missing(call["providerName"])
         return fabric
 
@@ -108,10 +110,10 @@ class Providers:
         server = self.service.server(fabric)
         return {
             "id": fabric.provider_id,
-            "name": fabric.internal,
+            "name": fabric.provider,
             "type": TYPE + "replicationFabrics/replicationRecoveryServicesProviders",
             "properties": {
-                "fabricType": "VMware",
+                "fabricType": fabric.profile.fabric_type,
                 "friendlyName": fabric.friendly,
                 "providerVersion": server.version,
                 "serverVersion": "0.0",
@@ -123,7 +125,9 @@ class Providers:
                 "protectedItemCount": len(fabric.items),
                 "allowedScenarios": ["Refresh"],
                 "healthErrorDetails": [],
-                "draIdentifier": fabric.internal,
+                "draIdentifier": appliances.appliance_id(self.service, fabric)
+                if fabric.profile is MODERNIZED
+                else fabric.internal,
                 "machineId": server.machine_id,
                 "machineName": server.name,
                 "biosId": server.machine_id,
@@ -146,7 +150,8 @@ class ProtectableItems:
     @operation("GET", _PROTECTABLE)
     def list(self, call: Call) -> Answer:
         fabric = self.service.container(call)
-        values = [self.json(fabric, machine, thin=True) for machine in fabric.machines.values()]
+        machines = fabric.machines.values() if fabric.profile is not MODERNIZED else ()  # they are in Microsoft.OffAzure
+        values = [self.json(fabric, machine, thin=True) for machine in machines]
         wanted = call.query.get("$filter", "").lower()
         for state in ("unprotected", "protected"):
             if f"'{state}'" in wanted:

@@ -5,15 +5,16 @@ import re
 from collections.abc import Callable
 
 from emulators.azure.arm import Answer, Call, read
-from emulators.azure.site_recovery import targets
+from emulators.azure.site_recovery import appliances, targets
 from emulators.azure.site_recovery.containers import readiness
 from emulators.azure.site_recovery.jobs import Cancelled, Job, Work
+from emulators.azure.site_recovery.profiles import BY_PROVIDER, MODERNIZED
 from emulators.azure.site_recovery.records import Fabric, Item, Policy, Vault
 from emulators.azure.site_recovery.refusals import Failure, refuse
 from emulators.azure.site_recovery.replication import protect_if_ready
 from emulators.azure.site_recovery.service import Service, policy_path
 from emulators.azure.site_recovery.views import affected_details
-from emulators.azure.site_recovery.wire import FORWARD, Json, last_segment, same, stable_guid
+from emulators.azure.site_recovery.wire import Json, last_segment, same, stable_guid
 
 #: Azure's rule for the name of a virtual machine (CFG-006).
 _NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")
@@ -22,19 +23,26 @@ _NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")
 _SIZES = ((2, 4, "Standard_F2s_v2"), (4, 8, "Standard_F4s_v2"), (8, 16, "Standard_D8s_v3"))
 
 
+#: Minutes of retention of a policy that has no such field: those for failback of appliances.
+_FAILBACK_HISTORY = 1440
+
+
 def enable(service: Service, call: Call, fabric: Fabric, result: Callable[[Item], Json]) -> Answer:
     """PUT of a protected item. Raises `Refusal` when something it needs is missing; then nothing has changed (TOP-001)."""
     vault = service.vault(call)
     name, body = call["itemName"], call.content()
     given = read(body, "properties.providerSpecificDetails", dict, required=True)
-    if read(given, "instanceType", str, required=True) != FORWARD:
-        raise refuse("malformed", f"Protection is enabled with {FORWARD} here.", activity=call.correlation_id)
+    if read(given, "instanceType", str, required=True) != fabric.profile.forward:
+        text = f"Protection is enabled with {fabric.profile.forward} here."
+        raise refuse("malformed", text, activity=call.correlation_id)
     existing = fabric.items.get(name.lower())
     if existing is not None:
         raise refuse("item-exists", f"The protected item '{name}' exists already.", activity=call.correlation_id)
     policy = _policy(service, call, vault, fabric, body)
     machine = _machine(service, call, fabric, body)
     try:
+        if fabric.profile is MODERNIZED:
+            given = appliances.target(service, fabric, given)
         settings = _settings(service, vault, machine, given, policy)
     except Failure as failure:
         raise refuse(failure.reason, failure.message, activity=call.correlation_id) from None
@@ -58,7 +66,7 @@ def _policy(service: Service, call: Call, vault: Vault, fabric: Fabric, body: Js
     policy = service.policy_at(vault, read(body, "properties.policyId", str, required=True))
     if policy is None:
         raise refuse("policy-not-mapped", "The policy does not exist.", activity=call.correlation_id)
-    if policy.provider != FORWARD:
+    if policy.provider != fabric.profile.forward:
         raise refuse("policy-wrong-kind", activity=call.correlation_id)
     mapped = any(same(mapping.policy, policy_path(vault, policy)) for mapping in fabric.mappings.values())
     if service.rules.policy_must_be_mapped and not mapped:
@@ -67,11 +75,14 @@ def _policy(service: Service, call: Call, vault: Vault, fabric: Fabric, body: Js
 
 
 def _machine(service: Service, call: Call, fabric: Fabric, body: Json) -> Json:
-    protectable = str(read(body, "properties.protectableItemId", str, required=True))
-    machine = fabric.machines.get(last_segment(protectable).lower())
-    if machine is None or not same(protectable, f"{fabric.container_id}/replicationProtectableItems/{machine['machineId']}"):
+    modernized = fabric.profile is MODERNIZED
+    field = "providerSpecificDetails.fabricDiscoveryMachineId" if modernized else "protectableItemId"
+    wanted = str(read(body, f"properties.{field}", str, required=True))
+    machine = appliances.discovered(fabric, wanted) if modernized else _protectable(fabric, wanted)
+    if machine is None:
         reason = "unknown-machine" if fabric.vcenters or fabric.machines else "no-vcenter"
-        raise refuse(reason, f"There is no protectable item '{last_segment(protectable)}'.", activity=call.correlation_id)
+        text = f"There is no {'discovered machine' if modernized else 'protectable item'} '{last_segment(wanted)}'."
+        raise refuse(reason, text, activity=call.correlation_id)
     taken = [item for vault in service.vaults.values() for item in vault.items() if item.machine_id == machine["machineId"]]
     if taken:  # DIS-004, CFG-019
         raise refuse(
@@ -80,6 +91,13 @@ def _machine(service: Service, call: Call, fabric: Fabric, body: Json) -> Json:
     errors = readiness(machine)
     if errors:
         raise refuse("not-protectable", f"{machine.get('name')}: {', '.join(errors)}.", activity=call.correlation_id)
+    return machine
+
+
+def _protectable(fabric: Fabric, wanted: str) -> Json | None:
+    machine = fabric.machines.get(last_segment(wanted).lower())
+    if machine is None or not same(wanted, f"{fabric.container_id}/replicationProtectableItems/{machine['machineId']}"):
+        return None
     return machine
 
 
@@ -95,7 +113,7 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
         _near(service, vault, wanted, "storage account", "storage-account")
     account = service.azure.find(target)
     limit = service.rules.history_limit(str(account.body.get("sku", {}).get("name", "")) if account is not None else "")
-    if policy.settings["recoveryPointHistory"] > limit:  # RPT-005
+    if _history(policy) > limit:  # RPT-005
         raise Failure("policy-invalid", f"The storage account holds recovery points for at most {limit} minutes.")
     network = read(given, "targetAzureNetworkId", str)
     _near(service, vault, network, "virtual network", "network")
@@ -103,11 +121,11 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
     names = targets.subnets(service, network)
     if subnet.lower() not in [name.lower() for name in names]:
         raise Failure("network-missing", f"The virtual network has no subnet '{subnet}'.")
-    vm_name = str(read(given, "targetAzureVmName", str, machine.get("name")))
+    vm_name = str(read(given, "targetAzureVmName", str) or machine.get("name"))
     if not _NAME.match(vm_name):
         raise Failure("name-invalid", f"'{vm_name}' is not a valid name of an Azure virtual machine.")
     cores, data = int(machine.get("cpuCount") or 1), len(machine["disks"]) - 1
-    size = next((size for most, disks, size in _SIZES if cores <= most and data <= disks), _SIZES[-1][2])
+    own = next((size for most, disks, size in _SIZES if cores <= most and data <= disks), _SIZES[-1][2])
     return {
         "processServerId": read(given, "processServerId", str, ""),
         "masterTargetId": read(given, "masterTargetId", str),
@@ -115,7 +133,7 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
         "networkId": network,
         "subnet": subnet,
         "vmName": vm_name,
-        "vmSize": read(given, "targetVmSize", str, size),
+        "vmSize": read(given, "targetVmSize", str) or own,
         "resourceGroupId": group,
         "logAccountId": log,
         "targetAccountId": target,
@@ -125,6 +143,11 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
             str(disk.get("diskId", "")).lower() for disk in read(given, "disksToInclude", list, []) if isinstance(disk, dict)
         ],
     }
+
+
+def _history(policy: Policy) -> int:
+    """Minutes that recovery points of a forward policy are kept."""
+    return int(policy.settings[BY_PROVIDER[policy.provider].history])
 
 
 def _near(service: Service, vault: Vault, resource_id: str | None, what: str, word: str) -> None:
@@ -174,6 +197,7 @@ def _item(
         protectable=machine,
         forward_policy=policy_path(vault, policy),
         enabled=service.now(),
+        profile=fabric.profile,
     )
 
 
@@ -255,8 +279,8 @@ def protocol_policy(service: Service, vault: Vault, item: Item) -> Json:
     return {
         "crashConsistentMinutes": policy.settings.get("crashConsistentFrequencyInMinutes", 5),
         "appConsistentMinutes": policy.settings["appConsistentFrequencyInMinutes"],
-        "retentionMinutes": policy.settings["recoveryPointHistory"],
-        "rpoThresholdMinutes": policy.settings["recoveryPointThresholdInMinutes"],
+        "retentionMinutes": policy.settings.get(BY_PROVIDER[policy.provider].history, _FAILBACK_HISTORY),
+        "rpoThresholdMinutes": policy.settings.get("recoveryPointThresholdInMinutes", 0),
     }
 
 

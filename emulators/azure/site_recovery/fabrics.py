@@ -1,7 +1,9 @@
 """Fabrics: what the registration of a configuration server made. They are read and removed here, never created (TOP-008)."""
 
 from emulators.azure.arm import Answer, Call, operation
+from emulators.azure.site_recovery import appliances
 from emulators.azure.site_recovery.jobs import Job, Work
+from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Component, Fabric
 from emulators.azure.site_recovery.refusals import refuse
 from emulators.azure.site_recovery.service import Service
@@ -21,7 +23,7 @@ class Fabrics:
 
     @operation("GET", VAULT + "/replicationFabrics")
     def list(self, call: Call) -> Answer:
-        return Answer(200, listing([self.json(fabric) for fabric in self.service.vault(call).fabrics.values()]))
+        return Answer(200, listing([self.json(fabric, thin=True) for fabric in self.service.vault(call).fabrics.values()]))
 
     @operation("GET", FABRIC)
     def get(self, call: Call) -> Answer:
@@ -49,8 +51,9 @@ class Fabrics:
             call, service.vault(call), "RemoveFabric", (fabric.component, fabric.friendly), work, resource=fabric.id
         )
 
-    def json(self, fabric: Fabric) -> Json:
-        server = self.service.server(fabric)
+    def json(self, fabric: Fabric, *, thin: bool = False) -> Json:
+        server, modernized = self.service.server(fabric), fabric.profile is MODERNIZED
+        details = appliances.details(self.service, fabric, thin=thin) if modernized else self._details(fabric, server)
         return {
             "name": fabric.name,
             "type": TYPE + "replicationFabrics",
@@ -61,7 +64,7 @@ class Fabrics:
                 "rolloverEncryptionDetails": {"kekState": "None", "kekCertThumbprint": None},
                 "internalIdentifier": fabric.internal,
                 "bcdrState": "Valid",
-                "customDetails": self._details(fabric, server),
+                "customDetails": details,
                 "healthErrorDetails": [],
                 "health": "Normal" if self.service.connected(server) else "Critical",
             },

@@ -2,11 +2,16 @@
 
 from emulators.azure.site_recovery import targets
 from emulators.azure.site_recovery.jobs import Job, Work
+from emulators.azure.site_recovery.profiles import CLASSIC, MODERNIZED
 from emulators.azure.site_recovery.records import Item
 from emulators.azure.site_recovery.refusals import Failure
 from emulators.azure.site_recovery.service import Service
 
 LATEST_TIME, LATEST_TAG, CUSTOM = "LatestTime", "LatestTag", "Custom"
+
+
+#: What a planned failover may be asked for (FB-003). Either is made after the trigger.
+CRASH_CONSISTENT, APP_CONSISTENT = "CrashConsistent", "ApplicationConsistent"
 
 
 def preflight(service: Service, item: Item, job: Job, choice: str) -> Work:
@@ -21,14 +26,17 @@ def preflight(service: Service, item: Item, job: Job, choice: str) -> Work:
 
 def stop_in_azure(service: Service, item: Item, job: Job) -> Work:
     """The Azure machine is shut down before anything is detached: never do both run (FB-004)."""
-    with job.task(1):
+    if item.profile is MODERNIZED:
+        with job.task(1):
+            yield from job.rest(1.0)
+    with job.task(2 if item.profile is MODERNIZED else 1):
         if item.azure is not None and service.rules.failback_stops_azure_vm:
             yield from targets.stop(service, item.azure.vm_id)
         yield from job.rest(1.0)
 
 
 def settle(service: Service, item: Item, job: Job) -> Work:
-    with job.task(2):
+    with job.task(3 if item.profile is MODERNIZED else 2):
         server = service.need_server(service.fabric_of(item))
         yield from service.ask(server, "settle-reverse", {"machineId": item.machine_id}, job=job)
 
@@ -36,19 +44,21 @@ def settle(service: Service, item: Item, job: Job) -> Work:
 def bring_home(service: Service, item: Item, job: Job, choice: str, point_id: str) -> Work:
     """Detach the disks from the master target, attach them to the machine, power it on."""
     server = service.need_server(service.fabric_of(item))
-    with job.task(3):
-        yield from job.rest(1.0)
+    if item.profile is not MODERNIZED:
+        with job.task(3):
+            yield from job.rest(1.0)
     with job.task(4):
         wish = {
             "machineId": item.machine_id,
             "infrastructureId": item.protectable.get("infrastructureId"),
-            "pointChoice": f"{CUSTOM}:{point_id}" if choice == CUSTOM else choice,
+            "pointChoice": f"{CUSTOM}:{point_id}" if choice == CUSTOM else (choice if item.profile is CLASSIC else LATEST_TIME),
         }
         yield from service.ask(server, "fail-back", wish, job=job)
 
 
 def complete(service: Service, item: Item, job: Job, state: str) -> None:
     item.last_failover = job.start
+    item.reverse |= {"plannedStart": job.start, "plannedStatus": "Succeeded"}
     item.health, item.health_name = {}, "Normal"
     service.move(item, state)
 
@@ -71,5 +81,6 @@ def fail_back(service: Service, item: Item, job: Job, choice: str, point_id: str
         yield from bring_home(service, item, job, choice, point_id)
     except Failure:
         yield from restart_in_azure(service, item)
+        item.reverse |= {"plannedStart": job.start, "plannedStatus": "Failed"}
         raise
     complete(service, item, job, state)

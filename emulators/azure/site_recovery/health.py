@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from emulators.azure.site_recovery.records import Fabric, Item, Vault
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.states import STATES
-from emulators.azure.site_recovery.wire import FORWARD, Json, parse_time
+from emulators.azure.site_recovery.states import is_forward, provider_of
+from emulators.azure.site_recovery.wire import Json, parse_time
 from emulators.clock import iso
 
 
@@ -139,7 +139,7 @@ def causes(service: Service, fabric: Fabric, item: Item) -> Iterator[str]:
         yield "resync"
     if item.worker.get("damaged"):
         yield "log-damaged"
-    if item.state in ("replicating", "reverse-replicating"):
+    if item.state in ("replicating", "awaiting-point", "reverse-replicating"):
         return
     yield from _late(service, item, now)
 
@@ -149,7 +149,7 @@ def _late(service: Service, item: Item, now: float) -> Iterator[str]:
     if rpo is not None and rules.rpo_exceeded(rpo, 60.0 * threshold(service, item)):
         yield "rpo-threshold"
     newest = max((point.time for point in item.points.values()), default=0.0)
-    if STATES[item.state].provider != FORWARD:
+    if not is_forward(item):
         newest = parse_time(machine["lastTagReceived"]) if machine.get("lastTagReceived") else 0.0
     if now - max(newest, item.protected_since or now) > rules.no_crash_point_seconds:
         yield "no-crash-point"
@@ -158,7 +158,7 @@ def _late(service: Service, item: Item, now: float) -> Iterator[str]:
 def threshold(service: Service, item: Item) -> int:
     """The RPO threshold of the item's policy in minutes, as it is now (POL-005)."""
     policy = service.policy_at(service.vaults[item.vault.lower()], item.policy)
-    return int(policy.settings["recoveryPointThresholdInMinutes"]) if policy is not None else 0
+    return int(policy.settings.get("recoveryPointThresholdInMinutes", 0)) if policy is not None else 0
 
 
 def evaluate(service: Service, vault: Vault, fabric: Fabric, item: Item) -> None:
@@ -179,7 +179,7 @@ def evaluate(service: Service, vault: Vault, fabric: Fabric, item: Item) -> None
             item.friendly,
             item.correlation,
             fabric=fabric.id,
-            provider=STATES[item.state].provider,
+            provider=provider_of(item),
             site=fabric.friendly,
             errors=[error for error in item.health.values() if error["errorCategory"] != "TestFailover"],
         )

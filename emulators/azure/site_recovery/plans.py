@@ -6,12 +6,13 @@ from emulators.azure.arm import Call, Refusal, read
 from emulators.azure.site_recovery.records import Fabric, Item, Plan, Vault
 from emulators.azure.site_recovery.refusals import refuse
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.states import STATES, decide
+from emulators.azure.site_recovery.states import decide_for, provider_of
 from emulators.azure.site_recovery.wire import AZURE, NEVER_STARTED, TYPE, Json, same
 from emulators.clock import iso
 
 _ACTIONS = ("ManualActionDetails", "ScriptActionDetails", "AutomationRunbookActionDetails")
 _OPERATIONS = (
+    ("PlannedFailover", "planned-failover"),
     ("UnplannedFailover", "unplanned-failover"),
     ("TestFailover", "test-failover"),
     ("TestFailoverCleanup", "test-failover-cleanup"),
@@ -69,7 +70,7 @@ def _entry(service: Service, call: Call, vault: Vault, fabric: Fabric, given: An
     item = service.item_at(item_id)
     if item is None or not same(item.vault, vault.id) or not same(item.fabric, fabric.name):  # PLAN-004
         raise _invalid(call, f"'{item_id}' is not a protected item of the plan's fabric.")
-    if item.state in ("enabling", "enabling-failed", "replicating", "failover-cancelled"):  # PLAN-016
+    if item.state in ("enabling", "enabling-failed", "replicating", "awaiting-point", "failover-cancelled"):  # PLAN-016
         raise _invalid(call, f"{item.friendly} is not protected yet.")
     return {"id": item.id, "virtualMachineId": given.get("virtualMachineId")}
 
@@ -112,7 +113,7 @@ def plan_json(service: Service, vault: Vault, plan: Plan, *, thin: bool = False)
         "recoveryFabricId": AZURE,
         "recoveryFabricFriendlyName": AZURE,
         "failoverDeploymentModel": "ResourceManager",
-        "replicationProviders": sorted({STATES[item.state].provider for item in items}),
+        "replicationProviders": sorted({provider_of(item) for item in items}),
         "allowedOperations": _allowed(service, plan, items),
         **{name: iso(when) for name, when in plan.times.items()},
         "currentScenario": {
@@ -139,4 +140,4 @@ def _allowed(service: Service, plan: Plan, items: list[Item]) -> list[str]:
     if plan.test_job is not None:
         return ["TestFailoverCleanup"]
     free = [item for item in items if item.job is None]
-    return [name for name, op in _OPERATIONS if any(decide(service.rules.transitions, item.state, op).allowed for item in free)]
+    return [name for name, op in _OPERATIONS if any(decide_for(item, service.rules.transitions, op).allowed for item in free)]

@@ -2,10 +2,25 @@
 
 from emulators.azure.arm import Answer, Call, operation, read
 from emulators.azure.site_recovery.jobs import Job, Work
+from emulators.azure.site_recovery.profiles import CLASSIC
 from emulators.azure.site_recovery.records import Fabric, Mapping, Policy, Vault
 from emulators.azure.site_recovery.refusals import missing, refuse
 from emulators.azure.site_recovery.service import Service, policy_path
-from emulators.azure.site_recovery.wire import AZURE, CONTAINER, FORWARD, REVERSE, TYPE, VAULT, Json, listing, same, stable_guid
+from emulators.azure.site_recovery.wire import (
+    AZURE,
+    CONTAINER,
+    FORWARD,
+    RCM,
+    RCM_FAILBACK,
+    REVERSE,
+    TYPE,
+    VAULT,
+    Json,
+    listing,
+    same,
+    stable_guid,
+    truth,
+)
 
 _POLICY = VAULT + "/replicationPolicies/{policyName}"
 _MAPPINGS = CONTAINER + "/replicationProtectionContainerMappings"
@@ -18,6 +33,8 @@ _FIELDS: dict[str, dict[str, int]] = {
         "appConsistentFrequencyInMinutes": 60,
     },
     REVERSE: {"recoveryPointThresholdInMinutes": 15, "recoveryPointHistory": 1440, "appConsistentFrequencyInMinutes": 60},
+    RCM: {"recoveryPointHistoryInMinutes": 4320, "crashConsistentFrequencyInMinutes": 5, "appConsistentFrequencyInMinutes": 0},
+    RCM_FAILBACK: {"crashConsistentFrequencyInMinutes": 5, "appConsistentFrequencyInMinutes": 60},
 }  # fmt: skip
 
 
@@ -116,6 +133,9 @@ class Policies:
         faults = self.service.rules.policy_faults(provider, settings)
         if faults:
             raise refuse("policy-invalid", "; ".join(faults) + ".", activity=call.correlation_id)
+        if provider in (RCM, RCM_FAILBACK):
+            settings["enableMultiVmSync"] = str(truth(given.get("enableMultiVmSync", "true"))).lower()
+            return settings
         status = str(read(given, "multiVmSyncStatus", str, "Enable"))
         if status not in ("Enable", "Disable", "Enabled", "Disabled"):
             raise refuse("policy-invalid", "multiVmSyncStatus must be Enable or Disable.", activity=call.correlation_id)
@@ -167,7 +187,9 @@ class Mappings:
         if policy is None:
             raise refuse("policy-invalid", "The policy of the mapping does not exist.", activity=call.correlation_id)
         target = str(read(body, "properties.targetProtectionContainerId", str, required=True))
-        wanted = {FORWARD: AZURE, REVERSE: fabric.container_id}[policy.provider]
+        if policy.provider not in (fabric.profile.forward, fabric.profile.reverse):
+            raise refuse("policy-wrong-kind", activity=call.correlation_id)
+        wanted = AZURE if policy.provider == fabric.profile.forward else fabric.container_id
         if not same(target, wanted):
             text = f"A policy of {policy.provider} is mapped to '{wanted}'."
             raise refuse("policy-wrong-kind", text, activity=call.correlation_id)
@@ -179,11 +201,11 @@ class Mappings:
                     yield from job.rest(1.0)
             fabric.mappings[name.lower()] = mapping
 
-        azure = target == AZURE
+        azure, kind = target == AZURE, fabric.profile.fabric_type
         details = {"affectedObjectDetails": {
             "primaryCloudId": fabric.container, "primaryCloudName": fabric.friendly, "primaryVmmId": fabric.internal,
-            "primaryVmmName": fabric.friendly, "primaryFabricProviderId": "VMware",
-            "recoveryCloudName": AZURE if azure else fabric.friendly, "recoveryFabricProviderId": "Azure" if azure else "VMware",
+            "primaryVmmName": fabric.friendly, "primaryFabricProviderId": kind,
+            "recoveryCloudName": AZURE if azure else fabric.friendly, "recoveryFabricProviderId": "Azure" if azure else kind,
         }}  # fmt: skip
         return service.start(
             call, vault, "AssociateProtectionProfile", (policy.guid, policy.name), work, details=details,
@@ -225,7 +247,7 @@ class Mappings:
             "properties": {
                 "targetProtectionContainerId": mapping.target,
                 "targetProtectionContainerFriendlyName": target,
-                "providerSpecificDetails": None,
+                "providerSpecificDetails": _mapping_details(fabric),
                 "health": mapping.health,
                 "healthErrorDetails": [],
                 "policyId": mapping.policy,
@@ -236,6 +258,13 @@ class Mappings:
                 "policyFriendlyName": policy.name if policy is not None else None,
             },
         }
+
+
+def _mapping_details(fabric: Fabric) -> Json | None:
+    """Null in the classic architecture, the agents' upgrade in the modernized one (asr-wire section 11)."""
+    if fabric.profile is CLASSIC:
+        return None
+    return {"instanceType": fabric.profile.forward, "enableAgentAutoUpgrade": "true"}
 
 
 def mapping_id(fabric: Fabric, mapping: Mapping) -> str:

@@ -7,8 +7,8 @@ from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.records import Fabric, Item
 from emulators.azure.site_recovery.refusals import refuse
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.states import STATES
-from emulators.azure.site_recovery.wire import FABRIC, FORWARD, last_segment, same
+from emulators.azure.site_recovery.states import is_forward
+from emulators.azure.site_recovery.wire import FABRIC, last_segment, same
 
 #: A machine that is moved has been taken over within this time, also where the old process server is gone.
 PATIENCE = 1800.0
@@ -68,7 +68,7 @@ class ProcessServers:
 
     def _uses(self, item: Item, server: str) -> bool:
         """On the way back the process server is the one in Azure that was chosen for it; it is not moved."""
-        return STATES[item.state].provider == FORWARD and same(str(item.settings["processServerId"]), server)
+        return is_forward(item) and same(str(item.settings["processServerId"]), server)
 
 
 def _named(served: Sequence[Item], wanted: Sequence[object], call: Call) -> list[Item]:

@@ -6,12 +6,13 @@ from emulators.azure.arm import Answer, Call, operation, read
 from emulators.azure.site_recovery import commit, disable, enable, failback, failover, reprotect, test_failovers
 from emulators.azure.site_recovery.failover import CUSTOM, LATEST, Run
 from emulators.azure.site_recovery.jobs import Job, Work
+from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Item
 from emulators.azure.site_recovery.refusals import Failure, refuse
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.states import STATES
+from emulators.azure.site_recovery.states import is_forward, provider_of
 from emulators.azure.site_recovery.views import affected_details, item_json
-from emulators.azure.site_recovery.wire import CONTAINER, FORWARD, ITEM, VAULT, Json, last_segment, listing, same
+from emulators.azure.site_recovery.wire import CONTAINER, ITEM, VAULT, Json, last_segment, listing, same, truth
 
 Begin = Callable[[Job], Work]
 
@@ -66,13 +67,17 @@ class ProtectedItems:
             raise refuse("group-fixed", activity=call.correlation_id)
         if item.job is not None:
             raise refuse("operation-in-progress", activity=call.correlation_id)
-        new = {
-            "vmName": read(body, "recoveryAzureVMName", str),
-            "vmSize": read(body, "recoveryAzureVMSize", str),
-            "networkId": read(body, "selectedRecoveryAzureNetworkId", str),
-            "testNetworkId": read(body, "selectedTfoAzureNetworkId", str),
-            "licenseType": read(body, "licenseType", str),
-        }
+        new = (
+            _modernized_target(details)
+            if item.profile is MODERNIZED
+            else {
+                "vmName": read(body, "recoveryAzureVMName", str),
+                "vmSize": read(body, "recoveryAzureVMSize", str),
+                "networkId": read(body, "selectedRecoveryAzureNetworkId", str),
+                "testNetworkId": read(body, "selectedTfoAzureNetworkId", str),
+                "licenseType": read(body, "licenseType", str),
+            }
+        )
         if new["networkId"] and service.azure.find(new["networkId"]) is None:
             raise refuse("network-missing", activity=call.correlation_id)
 
@@ -120,7 +125,12 @@ class ProtectedItems:
         service, item = self.service, self.service.item(call)
         service.check(item, "test-failover", call=call)
         properties = read(call.body, "properties", dict, {})
-        network = read(properties, "networkId", str) or item.settings.get("testNetworkId") or ""
+        network = (
+            read(properties, "networkId", str)
+            or read(properties, "providerSpecificDetails.networkId", str)
+            or item.settings.get("testNetworkId")
+            or ""
+        )
         if read(properties, "networkType", str, "VmNetworkAsInput") == "VmNetworkAsInput" and service.azure.find(network) is None:
             raise refuse("network-missing", "The network of the test does not exist.", activity=call.correlation_id)
         choice, point = self._point(call, item, read(properties, "providerSpecificDetails.recoveryPointId", str))
@@ -153,14 +163,14 @@ class ProtectedItems:
         service, item = self.service, self.service.item(call)
         state = service.check(item, "unplanned-failover", call=call)
         properties = read(call.body, "properties", dict, {})
-        forward = STATES[item.state].provider == FORWARD
+        forward = is_forward(item)
         direction = read(properties, "failoverDirection", str, "PrimaryToRecovery" if forward else "RecoveryToPrimary")
         if forward and direction != "PrimaryToRecovery":
             raise refuse("malformed", "This machine fails over from Primary to Recovery.", activity=call.correlation_id)
         if not forward:
             return self._failback(call, item, properties, state)
         choice, point = self._point(call, item, read(properties, "providerSpecificDetails.recoveryPointId", str))
-        shutdown = service.rules.shutdown_asked(str(read(properties, "sourceSiteOperations", str, "NotRequired")))
+        shutdown = _shutdown(service, item, properties)
 
         def work(job: Job) -> Work:
             return failover.fail_over(Run(service, item, job, choice, point, shutdown=shutdown), state)
@@ -169,8 +179,9 @@ class ProtectedItems:
         return self._start(call, item, "UnplannedFailover", work, operation="unplanned-failover", details=details)
 
     def _failback(self, call: Call, item: Item, properties: Json, state: str) -> Answer:
-        choice = str(read(properties, "providerSpecificDetails.recoveryPointType", str, failback.LATEST_TIME))
-        if choice not in (failback.LATEST_TIME, failback.LATEST_TAG, failback.CUSTOM):  # FB-002
+        choices = item.profile.failback_choices
+        choice = str(read(properties, "providerSpecificDetails.recoveryPointType", str, choices[0]))
+        if choice not in choices:  # FB-002, FB-003
             raise refuse("malformed", f"'{choice}' is not a recovery point type of a failback.", activity=call.correlation_id)
         point = (
             last_segment(read(properties, "providerSpecificDetails.recoveryPointId", str)) if choice == failback.CUSTOM else ""
@@ -180,13 +191,22 @@ class ProtectedItems:
             return failback.fail_back(self.service, item, job, choice, point, state)
 
         details: Json = {"protectedItemDetails": []}
-        return self._start(call, item, "UnplannedFailover", work, operation="unplanned-failover", details=details)
+        profile = item.profile
+        return self._start(call, item, profile.failback_scenario, work, operation=profile.failback, details=details)
 
     @operation("POST", ITEM + "/plannedFailover")
     def planned_failover(self, call: Call) -> Answer:
-        """Refused for VMware in the classic architecture, in both directions (FO-002)."""
+        """Failback of the modernized architecture (FB-003); refused in the classic one, in both directions (FO-002)."""
         service, item = self.service, self.service.item(call)
-        if "planned" not in service.rules.failover_kinds(STATES[item.state].provider):
+        if item.profile is MODERNIZED:
+            state = service.check(item, "planned-failover", call=call)
+            properties = read(call.content(), "properties", dict, required=True)
+            given = read(properties, "providerSpecificDetails.instanceType", str, required=True)
+            if given != MODERNIZED.reverse:
+                text = f"A planned failover is of {MODERNIZED.reverse}, not {given}."
+                raise refuse("malformed", text, activity=call.correlation_id)
+            return self._failback(call, item, properties, state)
+        if "planned" not in service.rules.failover_kinds(provider_of(item)):
             service.check(item, "planned-failover", call=call)
         return self._fail_over(call)
 
@@ -219,7 +239,7 @@ class ProtectedItems:
     def reprotect(self, call: Call) -> Answer:
         service, item = self.service, self.service.item(call)
         state = service.check(item, "reprotect", call=call)
-        if item.shared and not service.rules.group_alone:
+        if item.shared and item.profile is not MODERNIZED and not service.rules.group_alone:
             raise refuse("group-only-by-plan", activity=call.correlation_id)  # RPR-020
         given = read(call.content(), "properties.providerSpecificDetails", dict, required=True)
         try:
@@ -268,6 +288,29 @@ class ProtectedItems:
             recheck=(lambda: _recheck(service, item, operation)) if operation else None,
             result=None if gone else lambda: Answer(200, item_json(service, item)),
         )
+
+
+def _modernized_target(details: Json) -> Json:
+    """The target's fields of an InMageRcm update; the primary NIC names the subnets."""
+    nics = [nic for nic in read(details, "vmNics", list, []) if isinstance(nic, dict) and truth(nic.get("isPrimaryNic"))]
+    nic: Json = nics[0] if nics else {}
+    return {
+        "vmName": read(details, "targetVmName", str),
+        "vmSize": read(details, "targetVmSize", str),
+        "networkId": read(details, "targetNetworkId", str),
+        "testNetworkId": read(details, "testNetworkId", str),
+        "licenseType": read(details, "licenseType", str),
+        "subnet": read(nic, "targetSubnetName", str),
+        "testSubnet": read(nic, "testSubnetName", str),
+    }
+
+
+def _shutdown(service: Service, item: Item, properties: Json) -> bool:
+    """Whether the source is shut down first (FO-012): modernized calls say it in `performShutdown`."""
+    asked = read(properties, "providerSpecificDetails", dict, {}).get("performShutdown") if item.profile is MODERNIZED else None
+    if asked is not None:
+        return truth(asked)
+    return service.rules.shutdown_asked(str(read(properties, "sourceSiteOperations", str, "NotRequired")))
 
 
 def _recheck(service: Service, item: Item, name: str) -> None:

@@ -56,6 +56,26 @@ REASONS: dict[str, Reason] = {
         "Only unplanned failover exists for this replication provider.",
         "Run an unplanned failover.",
     ),
+    "appliance-missing": _reason(
+        "ApplianceNotFound",
+        "The replication appliance does not exist.",
+        "No appliance with this id is registered with the vault.",
+        "Name an appliance of the vault's fabric.",
+        word="process-server-missing",
+    ),
+    "appliance-unhealthy": _reason(
+        "ApplianceUnhealthy",
+        "The replication appliance is not healthy.",
+        "The appliance, or a program on it, has not been heard of.",
+        "Bring the appliance back and retry.",
+        word="configuration-server-disconnected",
+    ),
+    "vault-kind-fixed": _reason(
+        "VaultArchitectureFixed",
+        "The architecture of a vault cannot be changed any more.",
+        "The vault was switched to classic, or an appliance is registered with it.",
+        "Use another vault.",
+    ),
     "cancel-unsupported": _reason(
         "CancelFailoverUnsupported",
         "A failover of this replication provider cannot be cancelled.",

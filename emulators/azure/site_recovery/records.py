@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.azure.site_recovery.jobs import Job
+from emulators.azure.site_recovery.profiles import CLASSIC, Profile
 from emulators.azure.site_recovery.wire import Json
 
 
@@ -138,6 +139,7 @@ class Item:
     last_test: float | None = None
     point_id: str | None = None
     reverse: Json = field(default_factory=dict)
+    profile: Profile = CLASSIC
     health: dict[str, Json] = field(default_factory=dict)
     health_name: str = "Normal"
     protected_since: float | None = None
@@ -156,7 +158,10 @@ class Item:
 
 @dataclass(slots=True)
 class Fabric:
-    """A registered configuration server. Keys of `machines` are BIOS ids; those of the other tables lower-cased names."""
+    """What a configuration server or an appliance made by registering.
+
+    Keys of `machines` are BIOS ids; those of the other tables lower-cased names.
+    """
 
     vault: str
     name: str
@@ -167,6 +172,7 @@ class Fabric:
     machines: dict[str, Json] = field(default_factory=dict)
     vcenters: dict[str, VCenter] = field(default_factory=dict)
     mappings: dict[str, Mapping] = field(default_factory=dict)
+    profile: Profile = CLASSIC
     items: dict[str, Item] = field(default_factory=dict)
 
     @property
@@ -175,7 +181,12 @@ class Fabric:
 
     @property
     def container(self) -> str:
-        return f"cloud_{self.internal}"
+        return self.profile.container(self.vault, self.internal)
+
+    @property
+    def provider(self) -> str:
+        """Name of the provider resource."""
+        return self.profile.provider(self.vault, self.internal)
 
     @property
     def container_id(self) -> str:
@@ -183,7 +194,7 @@ class Fabric:
 
     @property
     def provider_id(self) -> str:
-        return f"{self.id}/replicationRecoveryServicesProviders/{self.internal}"
+        return f"{self.id}/replicationRecoveryServicesProviders/{self.provider}"
 
 
 @dataclass(slots=True)

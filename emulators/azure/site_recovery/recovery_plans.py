@@ -3,17 +3,18 @@
 from collections.abc import Callable, Sequence
 
 from emulators.azure.arm import Answer, Call, operation, read
-from emulators.azure.site_recovery import commit, failback, plan_runs, reprotect, test_failovers
+from emulators.azure.site_recovery import commit, plan_runs, reprotect, test_failovers
 from emulators.azure.site_recovery.failover import APP, CRASH, CUSTOM, LATEST, PROCESSED, Run
 from emulators.azure.site_recovery.jobs import Job, JobTask, Work
 from emulators.azure.site_recovery.plan_runs import PRIMARY_TO_RECOVERY, RECOVERY_TO_PRIMARY, Member, PlanRun, member_job
 from emulators.azure.site_recovery.plans import members_of, plan_id, plan_json, read_groups
+from emulators.azure.site_recovery.profiles import MODERNIZED, Profile
 from emulators.azure.site_recovery.records import Item, Plan, Point, Vault
 from emulators.azure.site_recovery.refusals import Failure, refuse
 from emulators.azure.site_recovery.scenarios import SCENARIOS
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.states import STATES, decide
-from emulators.azure.site_recovery.wire import AZURE, FORWARD, REVERSE, VAULT, Json, listing, same, truth
+from emulators.azure.site_recovery.states import decide_for, is_forward
+from emulators.azure.site_recovery.wire import AZURE, FORWARD, VAULT, Json, listing, same, truth
 
 _PLAN = VAULT + "/replicationRecoveryPlans/{planName}"
 
@@ -99,7 +100,7 @@ class RecoveryPlans:
         if service.azure.find(network) is None:
             raise refuse("network-missing", "The network of the test does not exist.", activity=call.correlation_id)
         items = self._ready(call, plan, "test-failover")
-        choice, shared = self._choice(call, properties, FORWARD)
+        choice, shared = self._choice(call, properties, items[0].profile, True)
 
         def member(item: Item, job: Job) -> Member:
             point = _shared_point(items, item) if shared else None
@@ -110,19 +111,21 @@ class RecoveryPlans:
 
     @operation("POST", _PLAN + "/unplannedFailover")
     def unplanned_failover(self, call: Call) -> Answer:
-        return self._fail_over(call)
+        return self._fail_over(call, "unplanned-failover")
 
-    def _fail_over(self, call: Call) -> Answer:
+    def _fail_over(self, call: Call, asked: str) -> Answer:
         service, plan = self.service, self.service.plan(call)
         properties = read(call.content(), "properties", dict, required=True)
-        items = self._ready(call, plan, "unplanned-failover")
-        forward = STATES[items[0].state].provider == FORWARD
-        items = [item for item in items if (STATES[item.state].provider == FORWARD) == forward]
-        choice, shared = self._choice(call, properties, FORWARD if forward else REVERSE)
+        items = self._ready(call, plan, asked)
+        forward = is_forward(items[0])
+        items = [item for item in items if is_forward(item) == forward]
+        choice, shared = self._choice(call, properties, items[0].profile, forward)
         shutdown = service.rules.shutdown_asked(str(read(properties, "sourceSiteOperations", str, "NotRequired")))
+        given = [entry for entry in read(properties, "providerSpecificDetails", list, []) if isinstance(entry, dict)]
+        shutdown = shutdown or any(truth(entry.get("performShutdown")) for entry in given)
 
         def member(item: Item, job: Job) -> Member:
-            state = decide(service.rules.transitions, item.state, "unplanned-failover").next
+            state = decide_for(item, service.rules.transitions, asked).next
             if not forward:
                 job.details["choice"] = choice
                 return Member(item, job, state=state)
@@ -131,15 +134,18 @@ class RecoveryPlans:
             return Member(item, job, run, state=state)
 
         direction = PRIMARY_TO_RECOVERY if forward else RECOVERY_TO_PRIMARY
-        return self._run(call, plan, items, "UnplannedFailover", direction, member, {"protectedItemDetails": []})
+        kind = "UnplannedFailover" if forward else items[0].profile.failback_scenario
+        return self._run(call, plan, items, kind, direction, member, {"protectedItemDetails": []})
 
     @operation("POST", _PLAN + "/plannedFailover")
     def planned_failover(self, call: Call) -> Answer:
-        """Refused for VMware in the classic architecture (FO-002)."""
+        """Failback of the modernized architecture (FB-003); refused in the classic one (FO-002)."""
+        members = members_of(self.service, self.service.plan(call))
+        if any(item.profile is MODERNIZED for item in members):
+            return self._fail_over(call, "planned-failover")
         if "planned" not in self.service.rules.failover_kinds(FORWARD):
-            self.service.plan(call)
             raise refuse("failover-kind-unsupported", activity=call.correlation_id)
-        return self._fail_over(call)
+        return self._fail_over(call, "unplanned-failover")
 
     @operation("POST", _PLAN + "/failoverCancel")
     def failover_cancel(self, call: Call) -> Answer:
@@ -155,7 +161,7 @@ class RecoveryPlans:
         items = self._ready(call, plan, "test-failover-cleanup")
 
         def each(item: Item, job: Job) -> Work:
-            state = decide(service.rules.transitions, item.state, "test-failover-cleanup").next
+            state = decide_for(item, service.rules.transitions, "test-failover-cleanup").next
             return test_failovers.clean_up(service, item, job, comments, state)
 
         def after() -> None:
@@ -173,7 +179,7 @@ class RecoveryPlans:
         items = self._ready(call, plan, "commit")
 
         def each(item: Item, job: Job) -> Work:
-            return commit.commit(service, item, job, decide(service.rules.transitions, item.state, "commit").next)
+            return commit.commit(service, item, job, decide_for(item, service.rules.transitions, "commit").next)
 
         return self._each(call, plan, items, "CommitFailover", {}, each)
 
@@ -193,7 +199,7 @@ class RecoveryPlans:
         self._one_master(call, items, wanted)
 
         def each(item: Item, job: Job) -> Work:
-            state = decide(service.rules.transitions, item.state, "reprotect").next
+            state = decide_for(item, service.rules.transitions, "reprotect").next
             return reprotect.reprotect(service, item, job, wanted[item.id], state)
 
         details = {"newReplicationProtectedItemId": None}
@@ -226,16 +232,17 @@ class RecoveryPlans:
         items = members_of(service, plan)
         if not items:
             raise refuse("plan-empty", activity=call.correlation_id)
-        ready = [item for item in items if decide(service.rules.transitions, item.state, operation_name).allowed]
+        ready = [item for item in items if decide_for(item, service.rules.transitions, operation_name).allowed]
         for item in ready or items[:1]:
             service.check(item, operation_name, call=call)
         return ready
 
-    def _choice(self, call: Call, properties: Json, provider: str) -> tuple[str, bool]:
+    def _choice(self, call: Call, properties: Json, profile: Profile, forward: bool) -> tuple[str, bool]:
         """The kind of recovery point for a provider, and whether group members take a shared one (PLAN-013, FO-011)."""
+        provider = profile.forward if forward else profile.reverse
         given = [entry for entry in read(properties, "providerSpecificDetails", list, []) if isinstance(entry, dict)]
         mine: Json = next((entry for entry in given if entry.get("instanceType") == provider), {})
-        kinds = (LATEST, PROCESSED, APP, CRASH) if provider == FORWARD else (failback.LATEST_TIME, failback.LATEST_TAG)
+        kinds = (LATEST, PROCESSED, APP, CRASH) if forward else profile.failback_choices[:2]
         choice = str(read(mine, "recoveryPointType", str, kinds[0]))
         if choice == "Custom":
             raise refuse("custom-point-in-plan", activity=call.correlation_id)
@@ -270,8 +277,7 @@ class RecoveryPlans:
                 raise
             word = ("Suspended", "Waiting for user input") if job.state == "Suspended" else ("Succeeded", "Completed")
             plan.status = word
-            stamp = {"TestFailover": "lastTestFailoverTime", "UnplannedFailover": "lastUnplannedFailoverTime"}[kind]
-            plan.times[stamp] = service.now()
+            plan.times[f"last{kind}Time"] = service.now()
 
         tasks = plan_runs.tasks_of(plan, kind, direction, service.rules.action_applies)
         return self._start(call, vault, plan, kind, work, details, tasks)

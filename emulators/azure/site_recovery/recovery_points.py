@@ -4,7 +4,7 @@ from emulators.azure.arm import Answer, Call, operation
 from emulators.azure.site_recovery.records import Item, Point
 from emulators.azure.site_recovery.refusals import missing
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.wire import FORWARD, ITEM, ITEM_TYPE, Json, listing
+from emulators.azure.site_recovery.wire import ITEM, ITEM_TYPE, Json, listing
 from emulators.clock import iso
 
 
@@ -39,6 +39,9 @@ def point_json(item: Item, point: Point) -> Json:
         "properties": {
             "recoveryPointTime": iso(point.time),
             "recoveryPointType": point.kind,
-            "providerSpecificDetails": {"instanceType": FORWARD, "isMultiVmSyncPoint": "true" if point.multi_vm else "false"},
+            "providerSpecificDetails": {
+                "instanceType": item.profile.forward,
+                "isMultiVmSyncPoint": "true" if point.multi_vm else "false",
+            },
         },
     }

@@ -5,10 +5,11 @@ from typing import Any
 from emulators.azure.arm import Refusal, read
 from emulators.azure.site_recovery import health
 from emulators.azure.site_recovery.jobs import Job, Work
+from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Component, Fabric, Item, Point, Vault
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.states import STATES
-from emulators.azure.site_recovery.wire import FORWARD, Json, parse_time, same
+from emulators.azure.site_recovery.states import is_forward
+from emulators.azure.site_recovery.wire import Json, parse_time, same
 from emulators.clock import iso
 
 #: How many machines, disks or points one report may hold.
@@ -46,11 +47,19 @@ def _machine(service: Service, vault: Vault, fabric: Fabric, item: Item, report:
         item.machine = {**item.machine, **{name: report.get(name) for name in ("agentHeartbeat", "agentVersion", "side")}}
         return
     item.machine = {**report, "reported": service.now()}
+    if item.state == "replicating" and item.profile is MODERNIZED and _copied(item.machine):
+        service.move(item, "awaiting-point")
     if item.state == "reverse-replicating" and item.job is None and service.rules.reverse_ready(item.machine):
         item.protected_since = service.now()
         service.move(item, "reverse-protected")
         _finalize(service, vault, item)
     health.evaluate(service, vault, fabric, item)
+
+
+def _copied(machine: Json) -> bool:
+    """Whether every disk has been copied."""
+    disks = machine.get("disks") or []
+    return bool(disks) and all(disk.get("state") == "Done" for disk in disks)
 
 
 def recovery_points(service: Service, component: Component, body: Json) -> None:
@@ -61,7 +70,7 @@ def recovery_points(service: Service, component: Component, body: Json) -> None:
     if vault is None:
         return
     for item in vault.items():
-        if item.machine_id != machine_id or item.generation != body.get("generation") or STATES[item.state].provider != FORWARD:
+        if item.machine_id != machine_id or item.generation != body.get("generation") or not is_forward(item):
             continue
         _points(service, item, body)
         item.worker |= {name: body.get(name) for name in ("processedSequence", "processedTime", "pendingLogBytes")}
@@ -84,7 +93,7 @@ def _points(service: Service, item: Item, body: Json) -> None:
 
 def protect_if_ready(service: Service, vault: Vault, item: Item) -> None:
     """Move an item that is copied and has a point to Protected."""
-    if item.state == "replicating" and service.rules.protected_when(list(item.points.values())):
+    if item.state in ("replicating", "awaiting-point") and service.rules.protected_when(list(item.points.values())):
         item.protected_since = service.now()
         service.move(item, "protected")
         _finalize(service, vault, item)

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from emulators.azure.arm import read
-from emulators.azure.site_recovery import enable
+from emulators.azure.site_recovery import appliances, commit, enable
 from emulators.azure.site_recovery.jobs import Cancelled, Job, JobTask, Work, begin, end
+from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Fabric, Item, Policy, Vault
 from emulators.azure.site_recovery.refusals import Failure
 from emulators.azure.site_recovery.scenarios import TaskName
 from emulators.azure.site_recovery.service import Service, policy_path
-from emulators.azure.site_recovery.states import STATES
+from emulators.azure.site_recovery.states import is_forward
 from emulators.azure.site_recovery.views import affected_details
 from emulators.azure.site_recovery.wire import FORWARD, REVERSE, Json, same
 
@@ -21,11 +22,14 @@ def inputs(service: Service, vault: Vault, fabric: Fabric, item: Item, given: Js
 
     `given` is providerSpecificDetails of the call; None (a plan's call has no body) leaves the choice to the service.
     """
-    reverse = STATES[item.state].provider == FORWARD
+    reverse = is_forward(item)
     details = {**(_own_choice(service, fabric, item, reverse) if given is None else {}), **(given or {})}
     instance = str(details.get("instanceType") or "")
-    if instance != (REVERSE if reverse else FORWARD):
-        raise Failure("malformed", f"Reprotecting this machine needs instanceType '{REVERSE if reverse else FORWARD}'.")
+    needed_kind = _kind(item, reverse)
+    if instance != needed_kind:
+        raise Failure("malformed", f"Reprotecting this machine needs instanceType '{needed_kind}'.")
+    if item.profile is MODERNIZED:
+        return appliances.reprotect_inputs(service, vault, fabric, item, details, reverse)
     policy_id = read(details, "profileId", str) or read(details, "policyId", str)
     policy = _policy(service, vault, fabric, policy_id, service.rules.reverse_policy_provider if reverse else FORWARD)
     found: Json = {
@@ -46,6 +50,13 @@ def inputs(service: Service, vault: Vault, fabric: Fabric, item: Item, given: Js
     return found
 
 
+def _kind(item: Item, reverse: bool) -> str:
+    """The instanceType of a reprotect: classic names the provider it goes to, modernized the one it comes from."""
+    if item.profile is MODERNIZED:
+        return item.profile.forward if reverse else item.profile.reverse
+    return item.profile.reverse if reverse else item.profile.forward
+
+
 def _policy(service: Service, vault: Vault, fabric: Fabric, policy_id: Any, provider: str) -> Policy:
     policy = service.policy_at(vault, policy_id)
     if policy is None:
@@ -59,6 +70,8 @@ def _policy(service: Service, vault: Vault, fabric: Fabric, policy_id: Any, prov
 
 def _own_choice(service: Service, fabric: Fabric, item: Item, reverse: bool) -> Json:
     """Values for a recovery plan's reprotect, which carries none: what is registered, or what was used before."""
+    if item.profile is MODERNIZED:
+        return {"instanceType": _kind(item, reverse), **appliances.own_choice(service, fabric, item, reverse)}
     heartbeat = service.server(fabric).heartbeat
     if not reverse:
         return {
@@ -87,7 +100,7 @@ def _own_choice(service: Service, fabric: Fabric, item: Item, reverse: bool) -> 
 def reprotect(service: Service, item: Item, job: Job, wanted: Json, state: str) -> Work:
     """The tasks of a reprotect in either direction; after a failure the item is as before (ERR-005)."""
     vault, fabric = service.vaults[item.vault.lower()], service.fabric_of(item)
-    reverse = STATES[item.state].provider == FORWARD
+    reverse = is_forward(item)
     with job.task(0):
         yield from job.rest(1.0)
         server = service.need_server(fabric)
@@ -97,7 +110,11 @@ def reprotect(service: Service, item: Item, job: Job, wanted: Json, state: str) 
                 raise Failure("azure-vm-not-running")  # RPR-012
             if service.rules.checks_before_reverse:
                 yield from service.ask(server, "prepare-reverse", _reverse_input(fabric, item, wanted), job=job)
-    job.skip(1)
+    if item.state in ("failed-over", "failed-back"):  # modernized: what is not committed is committed first
+        with job.task(1):
+            yield from commit.settle(service, item, job)
+    else:
+        job.skip(1)
     with job.task(2):
         yield from job.rest(1.0)
     with job.task(3):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.azure.site_recovery.states import TRANSITIONS
-from emulators.azure.site_recovery.wire import FORWARD, REVERSE, Json
+from emulators.azure.site_recovery.wire import REVERSE, Json
 
 
 def newest(points: Sequence[Any]) -> Any | None:
@@ -29,7 +29,8 @@ def boot_batches(groups: Sequence[Any]) -> list[list[Any]]:
 
 def policy_faults(provider: str, settings: Mapping[str, int]) -> list[str]:
     """What is wrong with the numbers of a policy (minutes)."""
-    history, app = settings["recoveryPointHistory"], settings["appConsistentFrequencyInMinutes"]
+    app = settings["appConsistentFrequencyInMinutes"]
+    history = settings.get("recoveryPointHistory", settings.get("recoveryPointHistoryInMinutes", 21600))
     faults = []
     if not 0 <= history <= 21600:  # RPT-006
         faults.append(f"recoveryPointHistory must be from 0 to 21600 minutes, not {history}")
@@ -37,9 +38,9 @@ def policy_faults(provider: str, settings: Mapping[str, int]) -> list[str]:
         faults.append(f"appConsistentFrequencyInMinutes must be from 0 to 720, not {app}")
     elif app and app > history:  # RPT-002
         faults.append(f"appConsistentFrequencyInMinutes ({app}) must not be above recoveryPointHistory ({history})")
-    if settings["recoveryPointThresholdInMinutes"] < 0:
+    if settings.get("recoveryPointThresholdInMinutes", 0) < 0:
         faults.append("recoveryPointThresholdInMinutes must not be negative")
-    if provider == FORWARD and not 1 <= settings["crashConsistentFrequencyInMinutes"] <= 60:
+    if provider != REVERSE and not 1 <= settings["crashConsistentFrequencyInMinutes"] <= 60:
         faults.append("crashConsistentFrequencyInMinutes must be from 1 to 60")
     return faults
 

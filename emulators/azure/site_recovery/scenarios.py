@@ -86,6 +86,18 @@ SCENARIOS: dict[str, Scenario] = {
             ("StartVmOnSecondary", "VmFoStartVmOnSecondary", "Start the replica virtual machine"),
         ),
     ),
+    "PlannedFailover": Scenario(
+        "Planned failover",
+        _ITEM,
+        _FAILOVER,
+        _tasks(
+            ("PlannedFailoverPreflightChecksTask", "VmPfoPrerequisitesCheck", "Prerequisites check for planned failover"),
+            ("PrepareForFailoverTask", "VmPrepareForFailover", "Start failover"),
+            ("FailoverTask", "VmFailover", "Shut down the Azure virtual machine"),
+            ("PrepareProtectedEntitiesTask", "VmPrepareProtectedEntitiesTask", "Preparing on-premise virtual machine"),
+            ("StartVmOnSecondary", "VmFoStartVmOnSecondary", "Starting on-premise virtual machine"),
+        ),
+    ),
     "ChangePit": Scenario(
         "Change recovery point",
         _ITEM,

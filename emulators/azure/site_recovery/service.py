@@ -20,7 +20,7 @@ from emulators.azure.site_recovery.records import Component, Fabric, Item, Plan,
 from emulators.azure.site_recovery.refusals import Failure, job_error, missing, refuse
 from emulators.azure.site_recovery.rules import Rules
 from emulators.azure.site_recovery.scenarios import SCENARIOS
-from emulators.azure.site_recovery.states import decide
+from emulators.azure.site_recovery.states import decide_for
 from emulators.azure.site_recovery.wire import TYPE, Json, same
 from emulators.clock import iso
 
@@ -128,7 +128,7 @@ class Service:
 
     def check(self, item: Item, operation: str, *, call: Call | None = None) -> str:
         """The state an allowed operation leads to. Raises `Refusal` with the reason it is not allowed (JOB-008)."""
-        decision = decide(self.rules.transitions, item.state, operation)
+        decision = decide_for(item, self.rules.transitions, operation)
         activity = call.correlation_id if call is not None else ""
         if not decision.allowed:
             raise refuse(decision.reason, f"{item.friendly}: {REASONS[decision.reason].message}", activity=activity)

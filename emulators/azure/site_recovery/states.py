@@ -5,7 +5,9 @@ Strings of the wire are those of behaviours.md, "State machines". The state of a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
+from emulators.azure.site_recovery.profiles import MODERNIZED, Profile
 from emulators.azure.site_recovery.wire import FORWARD, REVERSE
 
 
@@ -159,3 +161,83 @@ def decide(transitions: Mapping[tuple[str, str], str], state: str, operation: st
     if (state, operation) in transitions:
         return Decision(next=transitions[state, operation])
     return Decision(reason=NEVER.get(operation) or REFUSED.get((state, operation)) or "not-replicating")
+
+
+# the modernized architecture ------------------------------------------------------------------------------------------
+
+_MIGRATE = ("CompleteMigration", "Commit", "DisableProtection")
+
+#: States that are read differently there, and the one that only exists there.
+MODERNIZED_STATES: Mapping[str, State] = {
+    "enabling": State(FORWARD, "InitialReplicationStartInProgress", "Initial replication is in progress", "Primary", ()),
+    "awaiting-point": State(
+        FORWARD,
+        "InitialReplicationRecoveryCompletionPending",
+        "Waiting for first recovery point",
+        "Primary",
+        ("DisableProtection",),
+    ),
+    "failed-over": State(
+        FORWARD,
+        "UnplannedFailoverCommitPendingStatesBegin",
+        "Failover completed",
+        "Recovery",
+        (*_MIGRATE, "ChangePit", "SwitchProtection"),
+    ),
+    "reverse-protected": State(REVERSE, "Protected", "Protected", "Primary", ("PlannedFailover", "DisableProtection")),
+    "failed-back": State(
+        REVERSE, "CommitPendingStatesBegin", "Planned failover finished", "Recovery", (*_MIGRATE, "SwitchProtection")
+    ),
+}
+
+#: What is allowed there besides `TRANSITIONS`.
+MODERNIZED_TRANSITIONS: Mapping[tuple[str, str], str] = {
+    ("reverse-protected", "planned-failover"): "failed-back",  # FB-003
+    ("failed-over", "reprotect"): "reverse-replicating",  # commits first
+    ("failed-back", "reprotect"): "replicating",
+    ("failed-back", "complete-migration"): "",
+    ("awaiting-point", "disable"): "",
+}
+
+#: What is refused there although the classic architecture allows it, and why what only exists there is refused.
+MODERNIZED_REFUSED: Mapping[tuple[str, str], str] = {
+    ("reverse-protected", "unplanned-failover"): "failover-kind-unsupported",  # FB-003
+    ("reverse-replicating", "planned-failover"): "no-recovery-point",  # FB-001
+    **{("awaiting-point", operation): "still-protecting" for operation in ("test-failover", "unplanned-failover", "repair")},
+    **{("awaiting-point", operation): "not-failed-over" for operation in ("commit", "change-point", "reprotect")},
+    ("awaiting-point", "test-failover-cleanup"): "no-test-failover",
+}
+
+
+class Replicating(Protocol):
+    """What the state of an item is read from."""
+
+    state: str
+    profile: Profile
+
+
+def state_of(item: Replicating) -> State:
+    """How the state of an item is read in its architecture."""
+    own = MODERNIZED_STATES.get(item.state) if item.profile is MODERNIZED else None
+    return own or STATES[item.state]
+
+
+def is_forward(item: Replicating) -> bool:
+    """Whether an item replicates, or failed over, towards Azure."""
+    return state_of(item).provider == FORWARD
+
+
+def provider_of(item: Replicating) -> str:
+    """The replication provider of an item, as the wire spells it."""
+    return item.profile.forward if is_forward(item) else item.profile.reverse
+
+
+def decide_for(item: Replicating, transitions: Mapping[tuple[str, str], str], operation: str) -> Decision:
+    """What the state of an item says to `operation` in its architecture."""
+    if item.profile is MODERNIZED:
+        key = (item.state, operation)
+        if key in MODERNIZED_TRANSITIONS:
+            return Decision(next=MODERNIZED_TRANSITIONS[key])
+        if key in MODERNIZED_REFUSED:
+            return Decision(reason=MODERNIZED_REFUSED[key])
+    return decide(transitions, item.state, operation)

@@ -2,13 +2,19 @@
 
 from emulators.azure.arm import Answer, Call, operation, read
 from emulators.azure.site_recovery import health
+from emulators.azure.site_recovery.appliances import appliance_json
+from emulators.azure.site_recovery.fabric_making import is_classic
 from emulators.azure.site_recovery.jobs import Job, Work
+from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Vault
-from emulators.azure.site_recovery.refusals import missing
+from emulators.azure.site_recovery.refusals import missing, refuse
 from emulators.azure.site_recovery.service import Service
 from emulators.azure.site_recovery.wire import FORWARD, TYPE, VAULT, Json, listing
 
 _ALERT = "defaultAlertSetting"
+
+#: Values of `vmwareToAzureProviderType`: null or the appliance's provider is modernized, `Vmware` classic (TOP-015).
+_KINDS = (None, MODERNIZED.fabric_type, "Vmware")
 
 #: What the agent of 2018 runs on (CFG-001, CFG-002), by operating system.
 _SUPPORTED = {
@@ -78,8 +84,17 @@ class VaultInformation:
         if call["vaultSettingName"].lower() != "default":
             raise missing(call["vaultSettingName"])
         vault, given = self.service.vault(call), read(call.content(), "properties", dict, required=True)
-        for name in vault.settings:
-            vault.settings[name] = read(given, name, str, vault.settings[name])
+        wanted = {name: read(given, name, str, value) for name, value in vault.settings.items()}
+        if "vmwareToAzureProviderType" in given and given["vmwareToAzureProviderType"] is None:
+            wanted["vmwareToAzureProviderType"] = None
+        kind = wanted["vmwareToAzureProviderType"]
+        if kind not in _KINDS:
+            raise refuse("malformed", f"'{kind}' is not one of {', '.join(filter(None, _KINDS))}.", activity=call.correlation_id)
+        present = next((fabric.profile for fabric in vault.fabrics.values()), None)
+        classic = kind == "Vmware"
+        if (is_classic(vault) and not classic) or (present is MODERNIZED and classic):  # TOP-015
+            raise refuse("vault-kind-fixed", activity=call.correlation_id)
+        vault.settings = wanted
         return Answer(200, _setting(vault))
 
     # health ------------------------------------------------------------------------------------------------------------
@@ -126,9 +141,11 @@ class VaultInformation:
 
     @operation("GET", VAULT + "/replicationAppliances")
     def list_appliances(self, call: Call) -> Answer:
-        """A classic vault has none."""
-        self.service.vault(call)
-        return Answer(200, {"value": []})
+        """The replication appliances; a classic vault has none."""
+        vault = self.service.vault(call)
+        found = [appliance_json(self.service, fabric) for fabric in vault.fabrics.values() if fabric.profile is MODERNIZED]
+        details = {"instanceType": MODERNIZED.fabric_type, "appliances": found}
+        return Answer(200, {"value": [{"properties": {"providerSpecificDetails": details}}] if found else []})
 
     @operation("GET", VAULT + "/replicationSupportedOperatingSystems")
     def supported(self, call: Call) -> Answer:

@@ -1,10 +1,11 @@
 """How a protected item is read: the JSON of both providers, key by key as recorded (asr-wire section 8)."""
 
-from emulators.azure.site_recovery import health
+from emulators.azure.site_recovery import appliances, health, modernized_views
+from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Fabric, Item
 from emulators.azure.site_recovery.scenarios import SCENARIOS
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.states import STATES
+from emulators.azure.site_recovery.states import is_forward, state_of
 from emulators.azure.site_recovery.wire import (
     AZURE,
     AZURE_CONTAINER,
@@ -26,16 +27,18 @@ _MIB = 1024 * 1024
 
 def item_json(service: Service, item: Item, *, thin: bool = False) -> Json:
     """A protected item as read singly, or as an element of a list (`thin`: protectedDisks empty)."""
-    fabric, state = service.fabric_of(item), STATES[item.state]
+    fabric, state = service.fabric_of(item), state_of(item)
     forward = state.provider == FORWARD
     policy = service.policy_at(service.vaults[item.vault.lower()], item.policy)
     properties: Json = {
         "friendlyName": item.friendly,
         "protectedItemType": "",
-        "protectableItemId": f"{fabric.container_id}/replicationProtectableItems/{item.machine_id}",
-        "recoveryServicesProviderId": fabric.provider_id,
+        "protectableItemId": None
+        if item.profile is MODERNIZED
+        else f"{fabric.container_id}/replicationProtectableItems/{item.machine_id}",
+        "recoveryServicesProviderId": _provider_id(service, fabric),
         "primaryFabricFriendlyName": fabric.friendly,
-        "primaryFabricProvider": "InMageFabric",
+        "primaryFabricProvider": fabric.profile.fabric_provider,
         "recoveryFabricFriendlyName": AZURE if forward else fabric.friendly,
         "recoveryFabricId": AZURE if forward else fabric.id,
         "primaryProtectionContainerFriendlyName": fabric.friendly,
@@ -60,7 +63,10 @@ def item_json(service: Service, item: Item, *, thin: bool = False) -> Json:
         properties["lastSuccessfulTestFailoverTime"] = iso(item.last_test)
     properties["currentScenario"] = _scenario(item)
     properties["failoverRecoveryPointId"] = item.point_id if forward else ""
-    details = _forward(service, fabric, item, thin) if forward else _reverse(service, fabric, item, thin)
+    modernized = item.profile is MODERNIZED
+    there = modernized_views.forward if modernized else _forward
+    back = modernized_views.reverse if modernized else _reverse
+    details = (there if forward else back)(service, fabric, item, thin)
     properties["providerSpecificDetails"] = details
     azure = f"{item.vault}/replicationFabrics/{AZURE_FABRIC}/replicationProtectionContainers/{AZURE_CONTAINER}"
     properties["recoveryContainerId"] = azure if forward else fabric.container_id
@@ -68,11 +74,18 @@ def item_json(service: Service, item: Item, *, thin: bool = False) -> Json:
     return {"id": item.id, "name": item.name, "type": ITEM_TYPE, "properties": properties}
 
 
+def _provider_id(service: Service, fabric: Fabric) -> str:
+    """The provider of an item. That of an appliance ends with the appliance's id, not its name (asr-wire section 3)."""
+    if fabric.profile is not MODERNIZED:
+        return fabric.provider_id
+    return f"{fabric.id}/replicationRecoveryServicesProviders/{appliances.appliance_id(service, fabric)}"
+
+
 def allowed_operations(item: Item) -> list[str]:
     """What may be done now: nothing while a job runs on the item (JOB-008)."""
     if item.job is not None:
         return []
-    operations = list(STATES[item.state].operations)
+    operations = list(state_of(item).operations)
     if item.machine.get("resyncRequired") and item.state in ("protected", "reverse-protected"):
         operations.insert(0, "RepairReplication")
     return operations
@@ -81,7 +94,7 @@ def allowed_operations(item: Item) -> list[str]:
 def affected_details(service: Service, item: Item) -> Json:
     """affectedObjectDetails of a job on an item, in the direction it replicates now."""
     fabric = service.fabric_of(item)
-    forward = STATES[item.state].provider == FORWARD
+    forward = is_forward(item)
     policy = service.policy_at(service.vaults[item.vault.lower()], item.policy)
     return {
         "primaryVmId": item.machine_id,
@@ -97,8 +110,8 @@ def affected_details(service: Service, item: Item) -> Json:
         "primaryVmmName": fabric.friendly,
         "recoveryVmmId": AZURE_VMM if forward else fabric.internal,
         "recoveryVmmName": AZURE if forward else fabric.friendly,
-        "primaryFabricProviderId": "VMware",
-        "recoveryFabricProviderId": "Azure" if forward else "VMware",
+        "primaryFabricProviderId": fabric.profile.fabric_type,
+        "recoveryFabricProviderId": "Azure" if forward else fabric.profile.fabric_type,
     }
 
 
@@ -232,10 +245,10 @@ def _forward(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
 
 def _source(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
     """The machine and how far its replication is."""
-    settings, machine, state = item.settings, item.machine, STATES[item.state]
+    settings, machine, state = item.settings, item.machine, state_of(item)
     first = _stage(item) == "ResyncStepI"
     return {
-        "instanceType": FORWARD,
+        "instanceType": item.profile.forward,
         "infrastructureVmId": item.machine_id,
         "vCenterInfrastructureId": item.protectable.get("vCenterId"),
         "protectionStage": _stage(item),
@@ -332,7 +345,7 @@ def _azure_disks(item: Item) -> list[Json] | None:
 
 
 def _reverse(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
-    settings, machine, state = item.settings, item.machine, STATES[item.state]
+    settings, machine, state = item.settings, item.machine, state_of(item)
     percent, sent = _copied(item)
     first = _stage(item) == "ResyncStepI"
     tag = machine.get("lastTagReceived")

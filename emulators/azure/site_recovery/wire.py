@@ -27,6 +27,7 @@ AZURE_CONTAINER = "d38048d4-b460-4791-8ece-108395ee8478"
 AZURE_VMM = "21a9403c-6ec1-44f2-b744-b4e50b792387"
 
 FORWARD, REVERSE = "InMageAzureV2", "InMage"
+RCM, RCM_FAILBACK = "InMageRcm", "InMageRcmFailback"
 
 TYPE = "Microsoft.RecoveryServices/vaults/"
 ITEM_TYPE = TYPE + "replicationFabrics/replicationProtectionContainers/replicationProtectedItems"
