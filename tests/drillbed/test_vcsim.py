@@ -53,6 +53,23 @@ def line():
     assert end(process) == 0
 
 
+@pytest.fixture
+def launch():
+    """`start`, and whatever it started is ended when a test fails before it does so itself."""
+    started = []
+
+    def launched(*arguments, **more):
+        started.append(start(*arguments, **more))
+        return started[-1]
+
+    yield launched
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.wait(timeout=30)
+        process.stdout.close()
+
+
 def test_the_inventory_has_the_names_of_vcsim(line):
     si = connect(line)
     find = si.content.searchIndex.FindByInventoryPath
@@ -99,12 +116,12 @@ def test_about_and_the_counts(line):
     assert re.search(r'"Machine": 4\b', opened(line, "/debug/vars"))
 
 
-def test_counts_from_flags_a_fifo_and_the_only_login(tmp_path):
+def test_counts_from_flags_a_fifo_and_the_only_login(tmp_path, launch):
     fifo, secret = tmp_path / "fifo", tmp_path / "password"
     os.mkfifo(fifo)
     secret.write_text("from a file\n")
     flags = ["-E", str(fifo), "-dc=2", "-cluster", "2", "-host", "1", "-standalone-host=0", "-pool", "1", "-app=1", "-vm", "1"]
-    process = start(*flags, "-tls=false", "-username", "root", "-password", str(secret), "-autostart=false", "-ds", "2")
+    process = launch(*flags, "-tls=false", "-username", "root", "-password", str(secret), "-autostart=false", "-ds", "2")
     told = fifo.read_text()
     assert told.startswith("export GOVC_URL=http://root:from a file@127.0.0.1:")
     port = re.search(r":(\d+)/sdk", told)[1]
@@ -126,9 +143,9 @@ def test_counts_from_flags_a_fifo_and_the_only_login(tmp_path):
     assert end(process) == 0
 
 
-def test_signals_end_it_with_0_and_its_folders_go():
+def test_signals_end_it_with_0_and_its_folders_go(launch):
     for number in (signal.SIGTERM, signal.SIGINT):
-        process = start("-vm", "1")
+        process = launch("-vm", "1")
         si = connect(process.stdout.readline())
         folder = Path(si.content.rootFolder.childEntity[0].datastore[0].info.url)
         assert folder.is_dir()
