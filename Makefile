@@ -12,7 +12,7 @@ DISK ?=
 SEEDS ?= 200
 FIRST ?= 0
 
-.PHONY: help setup drill test conformance soak bench-dataplane bench-vcenter lint constraints clean
+.PHONY: help setup drill test conformance kill soak bench-dataplane bench-vcenter lint constraints clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ bench-dataplane: setup ## Measure the data plane; figures are compared in bench/
 
 bench-vcenter: setup ## Measure the vCenter emulator (small calls want wrk); VMS=1000
 	@bench/vcenter/all.sh $(BIN)/python "$${VMS:-1000}"
+
+kill: setup ## Measure the suite: wrong products that specs/ finds; ARGS='--mutant any-clock' tries one
+	@$(BIN)/drillbed kill $(ARGS)
 
 lint: ## Check style, formatting and types
 	@deploy/setup.sh environment

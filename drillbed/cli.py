@@ -168,6 +168,24 @@ def hrl(
     raise typer.Exit(DONE if sound else NOT_RIGHT)
 
 
+@app.command()
+def kill(
+    mutant: Annotated[list[str] | None, typer.Option(help="Only this wrong product, by everything that could find it")] = None,
+    requirement: Annotated[list[str] | None, typer.Option(help="Only this requirement, and the products that break it")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Every product by everything that could find it")] = False,
+    workers: Annotated[int, typer.Option("-n", help="Processes", min=1, max=64)] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of everything random")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for kill.txt and kill.json")] = Path("build/kill"),
+    record: Annotated[bool, typer.Option("--record", help="Keep the score for the header of reports")] = False,
+) -> None:
+    """Measure the suite: which wrong products it finds, and that it accuses no right one."""
+    from drillbed.kill import Options
+    from drillbed.kill import kill as measured
+
+    _writable(out)
+    raise typer.Exit(measured(Options(mutant or (), requirement or (), full, workers, seed, out, record)))
+
+
 @app.command(name="list")
 def list_requirements(
     claim: Annotated[str | None, typer.Option(help="Only these claims, with commas between")] = None,

@@ -317,6 +317,16 @@ class Vault:
         }
         return self.operator.run("POST", f"{self.plan_path(name)}/{verb}", {"properties": properties})
 
+    def test_plan(self, name: str, network: str) -> dict[str, Any]:
+        """Test a plan's failover; the job that comes back waits for the clean-up."""
+        properties = {
+            "failoverDirection": FORWARD,
+            "networkType": "VmNetworkAsInput",
+            "networkId": network,
+            "providerSpecificDetails": [{"instanceType": "InMageAzureV2", "recoveryPointType": "Latest"}],
+        }
+        return self.operator.run("POST", f"{self.plan_path(name)}/testFailover", {"properties": properties})
+
     def resume(self, job: dict[str, Any], comment: str) -> dict[str, Any]:
         """Go on after a manual action; gives the plan's job as it is when it ended or stopped again."""
         self.operator.run("POST", f"{job['id']}/resume", {"properties": {"comments": comment}})

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness.cases import Case
+from harness.kill_report import SPECS, read_score
 from harness.loading import Loaded, UsageError, load_product
 from harness.product import Setup
 from harness.record import Axes, Recorder, requirement_record
@@ -63,6 +64,7 @@ class Conformance:
         return [
             f"product: {what.name} {what.version}; claims: {', '.join(axes.claims)}",
             f"profile: {axes.profile}; era: {axes.era}; seed: {axes.seed}; way: {axes.way}",
+            f"the suite {axes.sharpness}",
         ]
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> "SpecFile | None":
@@ -134,7 +136,7 @@ def _axes(config: pytest.Config, loaded: Loaded) -> Axes:
         raise UsageError(f"{what.name} serves {what.estates} estates at once, -n {workers} is too many")
     era = config.getoption("era") or what.eras[0]
     command = " ".join(config.invocation_params.args)
-    return Axes(config.getoption("seed"), profile, str(era), config.getoption("way"), claims, command)
+    return Axes(config.getoption("seed"), profile, str(era), config.getoption("way"), claims, command, read_score(SPECS))
 
 
 class SpecFile(pytest.File):

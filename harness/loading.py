@@ -4,10 +4,12 @@ import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from harness.mutation import Bench
 from harness.product import Description, Product, WorldFactory
 
 
@@ -35,6 +37,13 @@ def load_product(name: str, *, world: str | None = None) -> Loaded:
         raise UsageError(f"the product {name!r} describes itself as {type(description).__name__}, not as a Description")
     worlds = _make(world or description.world, "drillbed.worlds", "world")
     return Loaded(product, description, worlds)
+
+
+@cache
+def load_bench(name: str) -> Bench:
+    """The bench that `name` names (an entry point of `drillbed.benches`, or `python:module:Name`)."""
+    found: Bench = _make(name, "drillbed.benches", "bench")
+    return found
 
 
 def _make(name: str, group: str, what: str) -> Any:

@@ -42,6 +42,7 @@ class Axes:
     way: str
     claims: tuple[str, ...]
     command: str = ""
+    sharpness: str = ""  #: how many wrong products the specifications find, as `drillbed kill` measured it
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ def page(record: Record) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>",
         f"<p>Profile {escape(head['profile'])}, era {escape(head['era'])}, seed {head['seed']}, {escape(head['way'])} time, "
-        f"harness {escape(head['harness'])}.<br><code>{escape(head['command'])}</code></p>",
+        f"harness {escape(head['harness'])}.<br><code>{escape(head['command'])}</code>"
+        f"<br>The suite {escape(head.get('sharpness', 'was not measured'))}.</p>",
         *_claims(record),
     ]
     for claim in sorted({requirement["claim"] for requirement in record.requirements.values()}):

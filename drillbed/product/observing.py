@@ -6,7 +6,7 @@ from typing import Any
 
 from drillbed.estate import Estate
 from drillbed.operator import Refused
-from drillbed.product.words import EVENTS, HEALTHS, OPERATIONS, STATES
+from drillbed.product.words import EVENTS, HEALTHS, OPERATIONS, PROBLEMS, STATES
 from drillbed.product.world import content_of
 from harness import product as h
 from harness.terms import terms
@@ -32,7 +32,8 @@ def machine(estate: Estate, vm: str) -> h.Machine:
     if item is None:
         return h.Machine(vm, "unprotected", "none")
     details = item["providerSpecificDetails"]
-    errors = {estate.reason_of(Refused(0, error["errorCode"], "")) for error in item["healthErrors"]}
+    codes = {error["errorCode"] for error in item["healthErrors"]}
+    errors = {PROBLEMS.get(code) or estate.reason_of(Refused(0, code, "")) for code in codes}
     return h.Machine(
         vm,
         state_of(item),

@@ -15,6 +15,8 @@ from harness.terms import terms
 
 PROCESS_SERVER_IN_AZURE = "process-server-azure"
 PRIVATE_PATHS = frozenset({"vpn", "expressroute-private"})
+#: Settings of the machine in Azure, as Resource Manager calls them.
+TARGET_SETTINGS = {"size": "recoveryAzureVMSize", "name": "recoveryAzureVMName"}
 #: An id under which nothing is ever stored.
 NOBODY = "none"
 
@@ -160,10 +162,11 @@ class ReferenceSession(h.PartialSession):
     def move(self, vm: str, to: str) -> h.Answer:
         return self._asked(lambda: self.estate.move_to_process_server(vm, to))
 
+    def cancel(self, vm: str) -> h.Answer:
+        return self._asked(lambda: self.vault.verb(vm, "failoverCancel"))
+
     def set_target(self, vm: str, key: str, value: str) -> h.Answer:
-        if key != "size":
-            return h.Unsupported(f"another {key} of the machine in Azure")
-        return self._asked(lambda: self.vault.update(vm, {"recoveryAzureVMSize": value}))
+        return self._asked(lambda: self.vault.update(vm, {TARGET_SETTINGS[key]: value}))
 
     # the way back ----------------------------------------------------------------------------------------------------
 
@@ -198,8 +201,8 @@ class ReferenceSession(h.PartialSession):
 
     def run_plan(self, name: str, to: str, kind: str) -> h.Answer:
         direction = arm.FORWARD if to == "azure" else arm.REVERSE
-        if kind != "unplanned":
-            return h.Unsupported("a test of a plan")
+        if kind == "test":
+            return self._asked(lambda: self._ran(name, self.vault.test_plan(name, self.estate.targets.network)))
         return self._asked(lambda: self._ran(name, self.vault.run_plan(name, shut_down=True, direction=direction)))
 
     def resume_plan(self, name: str) -> h.Answer:

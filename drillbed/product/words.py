@@ -40,9 +40,13 @@ OPERATIONS = {
     "CompleteMigration": "complete-migration",
     "CancelFailover": "cancel",
     "DisableProtection": "unprotect",
+    "RepairReplication": "resynchronize",
 }
 
 HEALTHS = {"Normal": "healthy", "None": "none", "Warning": "warning", "Critical": "critical"}
+
+#: Codes of health errors that are no refusals.
+PROBLEMS = {"78026": "rpo-threshold"}
 
 #: Codes that a component is refused with when it registers.
 REGISTRATION = {

@@ -173,16 +173,17 @@ def data_equal(
     to: str,
     point: str = "latest",
     holds: bool = True,
+    of: str = "",
 ) -> Judgement:
     """The bytes of every disk of the machine on one side, or of its replica at a recovery point, equal those of an `instant`, or
-    of the other side now (`to: onprem`, `to: azure`). `holds: false`: they differ."""
+    of the other side now (`to: onprem`, `to: azure`). `of`: an instant of another machine. `holds: false`: they differ."""
     if to in ("onprem", "azure"):
         expected = run.world.content(vm, to)
     else:
         remembered = run.instants.get(to, {})
-        expected = next((content for (name, _), content in remembered.items() if name == vm), ())
+        expected = next((content for (name, _), content in remembered.items() if name == (of or vm)), ())
         if not expected:
-            raise AssertionError(f"no instant {to!r} of {vm} was remembered")
+            raise AssertionError(f"no instant {to!r} of {of or vm} was remembered")
     seen = run.session.content(vm, point) if side == "replica" else run.world.content(vm, side)
     count = sum(a == b for a, b in zip(expected, seen, strict=False))
     equal = count == len(expected) == len(seen)

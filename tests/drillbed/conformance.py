@@ -21,7 +21,7 @@ CASES: dict[str, Case] = {case.id: case for requirement in REQUIREMENTS for case
 
 
 #: Folders of `specs` that the reference is asked.
-AREAS = {"discovery", "failover", "network", "recovery-plans", "replication", "reprotect", "topology"}
+AREAS = {"discovery", "failover", "health", "network", "operations", "recovery-plans", "replication", "reprotect", "topology"}
 
 
 def area_of(requirement: Requirement) -> str:

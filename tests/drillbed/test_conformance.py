@@ -60,5 +60,17 @@ class TestTopology:
         _check(requirement)
 
 
+class TestHealth:
+    @_of("health")
+    def test_holds(self, requirement: Requirement) -> None:
+        _check(requirement)
+
+
+class TestOperations:
+    @_of("operations")
+    def test_holds(self, requirement: Requirement) -> None:
+        _check(requirement)
+
+
 def test_no_area_is_forgotten() -> None:
     assert {area_of(requirement) for requirement in REQUIREMENTS} == AREAS

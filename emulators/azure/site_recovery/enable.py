@@ -27,6 +27,11 @@ _SIZES = ((2, 4, "Standard_F2s_v2"), (4, 8, "Standard_F4s_v2"), (8, 16, "Standar
 _FAILBACK_HISTORY = 1440
 
 
+def valid_name(name: str) -> bool:
+    """Whether a virtual machine in Azure may be called so (CFG-006)."""
+    return _NAME.match(name) is not None
+
+
 def enable(service: Service, call: Call, fabric: Fabric, result: Callable[[Item], Json]) -> Answer:
     """PUT of a protected item. Raises `Refusal` when something it needs is missing; then nothing has changed (TOP-001)."""
     vault = service.vault(call)
@@ -122,7 +127,7 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
     if subnet.lower() not in [name.lower() for name in names]:
         raise Failure("network-missing", f"The virtual network has no subnet '{subnet}'.")
     vm_name = str(read(given, "targetAzureVmName", str) or machine.get("name"))
-    if not _NAME.match(vm_name):
+    if not valid_name(vm_name):
         raise Failure("name-invalid", f"'{vm_name}' is not a valid name of an Azure virtual machine.")
     cores, data = int(machine.get("cpuCount") or 1), len(machine["disks"]) - 1
     own = next((size for most, disks, size in _SIZES if cores <= most and data <= disks), _SIZES[-1][2])

@@ -80,6 +80,8 @@ class ProtectedItems:
         )
         if new["networkId"] and service.azure.find(new["networkId"]) is None:
             raise refuse("network-missing", activity=call.correlation_id)
+        if new["vmName"] and not enable.valid_name(new["vmName"]):  # CFG-006
+            raise refuse("name-invalid", activity=call.correlation_id)
 
         def work(job: Job) -> Work:
             with job.task(0):
