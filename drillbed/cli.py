@@ -124,19 +124,6 @@ def conform(context: typer.Context) -> None:
     raise typer.Exit(run(context.args))
 
 
-@app.command()
-def hrl(
-    file: Annotated[Path, typer.Argument(help="A replication log (*.hrl)")],
-    key: Annotated[str | None, typer.Option(help="The machine's data key in base64: show the records too")] = None,
-) -> None:
-    """Print what a replication log says, or what is wrong with it (exit code 1)."""
-    from drillbed.hrl_command import hrl_text
-
-    text, sound = hrl_text(file, key)
-    sys.stdout.write(text)
-    raise typer.Exit(DONE if sound else NOT_RIGHT)
-
-
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def vcsim(context: typer.Context) -> None:
     """A stand-in for VMware's vcsim, with its flags (`drillbed vcsim -h`): also installed as the command `vcsim`."""
