@@ -56,7 +56,7 @@ def test_version_one_answers_strings_and_takes_any_resource(world: Any) -> None:
         (TENANT, {"client_secret": "wrong"}, 401, "invalid_client", 7000215),
         (TENANT, {"client_id": "nobody"}, 400, "unauthorized_client", 700016),
         (TENANT, {"client_secret": ""}, 401, "invalid_client", 7000218),
-        (TENANT, {"grant_type": "password"}, 400, "unsupported_grant_type", 70003),
+        (TENANT, {"grant_type": "device_code"}, 400, "unsupported_grant_type", 70003),
         (TENANT, {"grant_type": ""}, 400, "invalid_request", 900144),
         (TENANT, {"scope": ""}, 400, "invalid_request", 900144),
         (TENANT, {"scope": "   "}, 400, "invalid_request", 900144),
