@@ -5,7 +5,7 @@ from conformance import AREAS, CASES, REQUIREMENTS, area_of, run
 
 from harness.verdict import PASS
 
-#: Chosen for what they send through sockets: a push, data, points, a plan, the way back, another process server.
+#: Chosen for what they send through sockets: a push, data, points, a plan, the way back, another server, silence, a refusal.
 CHOSEN = (
     "DIS-007::pushed-first[windows-135]",
     "FO-013::made-from-the-data",
@@ -14,6 +14,8 @@ CHOSEN = (
     "REP-012::zeros-shrink",
     "FB-001::with-the-data-of-azure",
     "TOP-005::moved",
+    "EVT-008::agent-silent",
+    "JOB-008::failover-twice",
 )
 
 
