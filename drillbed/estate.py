@@ -273,6 +273,15 @@ class Estate:
         assert found is not None, f"{machine} was planned without a witness"
         return found
 
+    def history_before(self, machine: str, side: str) -> dict[int, str]:
+        """SHA-256 that each disk must have after all that the guest had written when it last started on `side`.
+
+        It comes from the first content and the witnessed writes, not from any disk.
+        """
+        witness = self.witness(machine)
+        count = self.machines.written_before[machine, side]
+        return {unit: witness.sha256(unit, count) for unit in witness.first}
+
     def pace_workload(self, machine: str, rate: float, interval: float) -> None:
         """Have a running machine's workload write `rate` records a second, `interval` seconds apart, until it starts again."""
         guest = self.machines.guest(machine)

@@ -70,6 +70,8 @@ class Machines:
         self.running: dict[tuple[str, str], GuestMachine] = {}
         #: SHA-256 of every disk (by unit) as each machine found it at its last start on a side, where that was asked for.
         self.boots: dict[tuple[str, str], dict[int, str]] = {}
+        #: How many writes of each machine its witness had seen when it last started on a side.
+        self.written_before: dict[tuple[str, str], int] = {}
 
     def add(self, plan: MachinePlan, machine_id: str) -> None:
         witness = Witness(_first_contents(plan)) if plan.witness else None
@@ -80,6 +82,8 @@ class Machines:
         found = self.software[owner or name]
         if self._hash_at_boot:
             self.boots[name, side] = {unit: sha256(device) for unit, (device, _) in disks.items()}
+        if found.witness is not None and not owner:
+            self.written_before[name, side] = len(found.witness.writes)
         guest = GuestMachine(self.clock, found.machine_id, name, found.plan.os_type)
         for unit, (device, serial) in sorted(disks.items()):
             guest.add_disk(unit, device, serial)

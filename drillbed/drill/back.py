@@ -79,7 +79,7 @@ def fail_back(course: Course) -> str:
         course.hold(not estate.azure_running(machine), f"{machine} runs in Azure and on premises at once")
         course.hold(estate.onprem_running(machine), f"{machine} does not run on premises after the failback")
         last = estate.hashes(estate.azure_disks(machine))
-        course.compare(machine, "azure, shut down", last, last)
+        course.compare(machine, "azure, shut down", last, estate.history_before(machine, "onprem"))
         course.compare(machine, "onprem again, at its start", estate.boot_hashes("onprem", machine), last)
         records.append(course.unbroken(machine, estate.azure_disks(machine)[1]))
     return f"{sum(records)} records unbroken, every disk as it was in Azure"

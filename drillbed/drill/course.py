@@ -71,7 +71,8 @@ class Course:
     # disks -----------------------------------------------------------------------------------------------------------
 
     def compare(self, machine: str, side: str, found: dict[int, str], expected: dict[int, str]) -> None:
-        """Note the comparison of all disks of a machine; the drill ends where one differs or is missing."""
+        """Note the comparison of all disks of a machine; the drill ends where one differs or is missing, or there is none."""
+        self.hold(expected, f"{machine}: there is no disk to compare ({side})")
         for unit in sorted(expected | found):
             equal = found.get(unit) is not None and found.get(unit) == expected.get(unit)
             digest = found.get(unit, "missing")

@@ -175,7 +175,7 @@ def compare_in_azure(course: Course) -> str:
         course.hold(not estate.onprem_running(machine), f"{machine} still runs on premises")
         source = estate.hashes(estate.onprem_disks(machine))
         course.left_behind[machine] = source
-        course.compare(machine, "onprem, shut down", source, source)
+        course.compare(machine, "onprem, shut down", source, estate.history_before(machine, "azure"))
         course.compare(machine, "azure, at its start", estate.boot_hashes("azure", machine), source)
         records.append(course.unbroken(machine, estate.onprem_disks(machine)[1]))
     detail = estate.check_with_qemu("db") if first else ""  # one foreign opinion is enough

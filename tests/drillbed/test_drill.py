@@ -5,13 +5,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
-from drillbed.drill import Options, run_drill
+from drillbed.drill import Options, forward, run, run_drill
+from drillbed.drill.course import Course
 from drillbed.drill.run import STEPS
 from drillbed.report import Progress, write_reports
 from drillbed.report.result import DrillResult
+from drillbed.vault import REVERSE, Vault
 from emulators.network import Block
 
 #: The documented ports, and from whom to whom (NET-001 to NET-010). Nothing else may flow.
@@ -149,3 +152,59 @@ def test_a_blocked_port_fails_the_right_step_and_says_why(drill: Drill, block: B
     assert not result.ok
     assert result.steps[-1].name == step, failure(result)
     assert re.search(says, result.steps[-1].detail), failure(result)
+
+
+def flip(disk: Any) -> None:
+    """Change one byte of a disk where nobody writes, behind the back of everybody."""
+    offset = disk.size - 4096
+    disk.write(offset, bytes(byte ^ 1 for byte in disk.read(offset, 512)))
+
+
+def left_on_premises(course: Course) -> Any:
+    return course.estate.onprem_disks("web")[0]
+
+
+def left_in_azure(course: Course) -> Any:
+    return course.estate.azure_disks("web")[0]
+
+
+@pytest.mark.parametrize(
+    ("after", "damaged", "step", "side"),
+    [
+        ("Fail over by recovery plan", left_on_premises, "Compare every disk in Azure", "onprem, shut down"),
+        ("Fail back", left_in_azure, "Fail back", "azure, shut down"),
+    ],
+)
+def test_a_byte_that_changed_on_a_disk_left_behind_is_seen(
+    drill: Drill, monkeypatch: pytest.MonkeyPatch, after: str, damaged: Callable[[Course], Any], step: str, side: str
+) -> None:
+    """The sides are judged by the machine's own history: a disk is never compared with itself."""
+    plain = Vault.run_plan
+
+    def spoiled(vault: Vault, *arguments: Any, **named: Any) -> Any:
+        job = plain(vault, *arguments, **named)
+        if after == "Fail back" and named.get("direction") == REVERSE:
+            flip(damaged(courses[0]))
+        return job
+
+    def resumed(vault: Vault, *arguments: Any, **named: Any) -> Any:
+        job = resume(vault, *arguments, **named)
+        if after != "Fail back":
+            flip(damaged(courses[0]))
+        return job
+
+    courses: list[Course] = []
+    register, resume = forward.register, Vault.resume
+
+    def registered(course: Course) -> str:
+        courses.append(course)
+        return register(course)
+
+    monkeypatch.setattr(Vault, "run_plan", spoiled)
+    monkeypatch.setattr(Vault, "resume", resumed)
+    monkeypatch.setattr(run, "STEPS", ((run.STEPS[0][0], registered), *run.STEPS[1:]))
+    result = drill()
+    assert not result.ok
+    assert result.steps[-1].name == step, failure(result)
+    assert side in result.steps[-1].detail
+    assert [(disk.machine, disk.disk) for disk in result.disks if not disk.equal] == [("web", "disk 0")]
