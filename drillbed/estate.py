@@ -423,7 +423,19 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     stack.callback(clock.stop)  # first of all when it ends: nothing works any more while what it works with is taken away
     clock.start()
     return Estate(
-        plan, folder, clock, places, machines, site, azure, operator, vault, VSphereOperator(host, clock), targets, events, secret
+        plan,
+        folder,
+        clock,
+        places,
+        machines,
+        site,
+        azure,
+        operator,
+        vault,
+        VSphereOperator(host, clock, site.administrator),
+        targets,
+        events,
+        secret,
     )
 
 

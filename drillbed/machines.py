@@ -19,8 +19,8 @@ from emulators.network import Host
 from reference_impl.mobility_agent import Agent
 from reference_impl.rules import Rules
 
-#: The account a configuration server installs agents with.
-INSTALLER = ("installer", "push-this-agent-1")
+#: The user that a configuration server installs agents as; the password is drawn anew for each estate.
+INSTALLER = "installer"
 AGENT_VERSION = "9.13.4860.1"
 
 #: Takes an entry for the estate's event log: emulated time, kind, subject, particulars.
@@ -53,7 +53,7 @@ class Software:
     plan: MachinePlan
     machine_id: str
     folder: Path
-    administrator: tuple[str, str] = INSTALLER  #: whom the machine lets install (DIS-008)
+    administrator: tuple[str, str]  #: whom the machine lets install (DIS-008)
     agent_settings: dict[str, Any] | None = None
     witness: Witness | None = None
     #: The agent's state folder lives on the disks: it changes when the machine comes up on those of the other side.
@@ -67,6 +67,8 @@ class Machines:
         self.clock, self.rules, self._note = clock, rules, note
         self._folder, self._hash_at_boot = folder, hash_at_boot
         self.software: dict[str, Software] = {}
+        #: The account and its password, the same on all machines of an estate and known in no other.
+        self.installer = (INSTALLER, clock.random_bytes(12).hex())
         self.running: dict[tuple[str, str], GuestMachine] = {}
         #: SHA-256 of every disk (by unit) as each machine found it at its last start on a side, where that was asked for.
         self.boots: dict[tuple[str, str], dict[int, str]] = {}
@@ -75,7 +77,7 @@ class Machines:
 
     def add(self, plan: MachinePlan, machine_id: str) -> None:
         witness = Witness(_first_contents(plan)) if plan.witness else None
-        self.software[plan.name] = Software(plan, machine_id, self._folder / plan.name, witness=witness)
+        self.software[plan.name] = Software(plan, machine_id, self._folder / plan.name, self.installer, witness=witness)
 
     def boot(self, name: str, side: str, host: Host, disks: Mapping[int, tuple[Any, str]], *, owner: str = "") -> GuestMachine:
         """Start a machine on its disks (unit -> device and serial). `owner`: whose copy it is, for a test."""

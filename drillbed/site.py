@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drillbed.machines import AGENT_VERSION, INSTALLER, ONPREM_SIDE, MachinePlan, Machines
+from drillbed.machines import AGENT_VERSION, ONPREM_SIDE, MachinePlan, Machines
 from drillbed.places import DOMAIN, Places
 from emulators.clock import Clock, Process, Scope, Task, Timer
 from emulators.guest.machine import GuestMachine
@@ -22,9 +22,8 @@ MIB = 1 << 20
 
 UNITS_PER_BUS = 16
 
-#: Accounts of the vCenter (name -> password, role) and the one the configuration server uses.
-ADMINISTRATOR = ("administrator@vsphere.local", "drillbed-VC-1")
-REPLICATION = ("replication@vsphere.local", "drillbed-VC-2")
+#: Users of the vCenter: a person, and the product. Their passwords are drawn anew for each estate.
+ADMINISTRATOR, REPLICATION = "administrator@vsphere.local", "replication@vsphere.local"
 
 MASTER_TARGET, APPLIANCE = "master-target", "appliance"
 
@@ -76,6 +75,8 @@ class Site:
     open_store: OpenStore
     passphrase: str
     vcenter: VCenter = field(init=False)
+    administrator: tuple[str, str] = field(init=False)  #: user and password of the vCenter
+    replication: tuple[str, str] = field(init=False)
     hosts: dict[str, Host] = field(default_factory=dict)
     configuration_server: ConfigurationServer | None = None
     process_server: ProcessServer | None = None
@@ -87,7 +88,9 @@ class Site:
     relay: str = ""
 
     def __post_init__(self) -> None:
-        users = {ADMINISTRATOR[0]: (ADMINISTRATOR[1], "Admin"), REPLICATION[0]: (REPLICATION[1], "Admin")}
+        self.administrator = (ADMINISTRATOR, self.clock.random_bytes(12).hex())
+        self.replication = (REPLICATION, self.clock.random_bytes(12).hex())
+        users = {name: (password, "Admin") for name, password in (self.administrator, self.replication)}
         self.vcenter = VCenter(self.clock, self.folder / "vcenter", users=users, hooks=self)
         self.places.host("vcenter").listen(443, self.vcenter.wsgi, asgi=self.vcenter.asgi)
 
@@ -223,7 +226,7 @@ class Site:
             passphrase=self.passphrase,
             name=APPLIANCE,
             version=AGENT_VERSION,
-            run_as_accounts={VCENTER_ACCOUNT: ("vcenter", *REPLICATION), MACHINE_ACCOUNT: ("machines", *INSTALLER)},
+            run_as_accounts=self._accounts(),
             vcenters=[VCenterLogin("vcenter", f"vcenter.{DOMAIN}", VCENTER_ACCOUNT)],
             open_store=self.open_store,
             rules=self.rules,
@@ -233,6 +236,10 @@ class Site:
             sync=self.clock.flow > 0,  # in virtual time there is no power to lose
         )
         return self.appliance
+
+    def _accounts(self) -> dict[str, tuple[str, str, str]]:
+        """What the product is given to log in with: id -> name, user, password."""
+        return {VCENTER_ACCOUNT: ("vcenter", *self.replication), MACHINE_ACCOUNT: ("machines", *self.machines.installer)}
 
     def _configuration_server(self, registration_key: str, machine_id: str) -> ConfigurationServer:
         return ConfigurationServer(
@@ -244,7 +251,7 @@ class Site:
             passphrase=self.passphrase,
             name="configuration-server",
             version=AGENT_VERSION,
-            run_as_accounts={VCENTER_ACCOUNT: ("vcenter", *REPLICATION), MACHINE_ACCOUNT: ("machines", *INSTALLER)},
+            run_as_accounts=self._accounts(),
             machine_id=machine_id,
             rules=self.rules,
             url=f"https://configuration-server.{DOMAIN}",

@@ -19,7 +19,6 @@ from drillbed.estate import Estate, EstatePlan, MachinePlan
 from drillbed.places import DOMAIN, PUBLIC_NAMES
 from drillbed.proxy import Relay
 from drillbed.running import RECORD, claimed, status_text
-from drillbed.site import ADMINISTRATOR
 from drillbed.storage import require_azurite
 from emulators.azure.arm import Face
 from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
@@ -204,7 +203,7 @@ def environment(estate: Estate, record: Mapping[str, Any]) -> dict[str, str]:
     proxied = "proxy" in record
     login = "https://login.microsoftonline.com" if proxied else endpoints["login"]
     management = "https://management.azure.com" if proxied else endpoints["management"]
-    user, password = ADMINISTRATOR
+    user, password = estate.site.administrator
     azure = estate.azure.azure
     identity = f"{endpoints['login']}/metadata/identity/oauth2/token"
     exports = {

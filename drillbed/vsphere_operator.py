@@ -8,7 +8,6 @@ from pyVmomi import vim
 
 from drillbed.operator import NotInTime
 from drillbed.places import DOMAIN
-from drillbed.site import ADMINISTRATOR
 from emulators.clock import Clock, Process
 from emulators.network import Host
 from reference_impl.vsphere import Machine, Session, all_machines, power_off, power_on, shut_down
@@ -20,6 +19,7 @@ class VSphereOperator:
 
     host: Host
     clock: Clock
+    administrator: tuple[str, str]  #: user and password
 
     def snapshot(self, machine: str) -> None:
         self._act(
@@ -96,7 +96,7 @@ class VSphereOperator:
         return found.moid
 
     def _session(self) -> Session:
-        return Session(self.host, f"vcenter.{DOMAIN}", 443, *ADMINISTRATOR)
+        return Session(self.host, f"vcenter.{DOMAIN}", 443, *self.administrator)
 
 
 def _extra_config(settings: Mapping[str, str | None]) -> Any:

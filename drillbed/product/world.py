@@ -18,7 +18,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from drillbed.estate import GROUP, MASTER_TARGET, SUBNETS, Estate, EstatePlan, MachinePlan
-from drillbed.machines import AZURE_SIDE, INSTALLER, ONPREM_SIDE
+from drillbed.machines import AZURE_SIDE, ONPREM_SIDE
 from emulators.azure.site_recovery import Rules as ServiceRules
 from emulators.clock import Process
 from emulators.network import Block
@@ -197,7 +197,7 @@ class EstateWorld:
         if key == "region":
             self._replace(of, ELSEWHERE)
         elif key == "account":
-            administrator = SOMEBODY_ELSE if value in ("user", "absent") else INSTALLER
+            administrator = SOMEBODY_ELSE if value in ("user", "absent") else self.estate.machines.installer
             self.estate.machines.software[of].administrator = administrator
         else:
             self.estate.set_disk_uuid(of, None if value == "absent" else value, key=key)
