@@ -130,7 +130,8 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     assert "job Failed: no path [vpn]; 5.0 MiB; 1.0 KiB/s; 4 recovery points; RPO 1 min 15 s" in written
 
 
-def test_a_terminal_shows_a_moving_line_and_keeps_the_outcome() -> None:
+def test_a_terminal_shows_a_moving_line_and_keeps_the_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")  # whatever terminal the tests themselves run in
     console = terminal(force_terminal=True)
     run(Progress(console=console))
     written = console.file.getvalue()
