@@ -217,19 +217,49 @@ def _read_tag(body: memoryview, number: int) -> Tag:
 # segments ----------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class SegmentBuffer:
+    """A segment that grows. The bytes of a record are copied in at once, so that who brought them can use theirs again."""
+
+    count: int = 0
+    by_disk: dict[int, int] = field(default_factory=dict)  #: bytes of data for each disk
+    _table: bytearray = field(default_factory=bytearray)
+    _data: bytearray = field(default_factory=bytearray)
+
+    @property
+    def size(self) -> int:
+        """Bytes of table and data."""
+        return len(self._table) + len(self._data)
+
+    def add(self, kind: Kind, disk: int, offset: int, length: int, data: Buffer, when: float) -> None:
+        """One more record, by its parts."""
+        self._table += ENTRY.pack(kind, 0, disk, len(data), round(when * 1e6), offset, length)
+        self._data += data
+        self.count += 1
+        if len(data) and kind != Kind.TAG:
+            self.by_disk[disk] = self.by_disk.get(disk, 0) + len(data)
+
+    def put(self, record: Record) -> None:
+        body = record.data if record.tag is None else _tag_bytes(record.tag)
+        self.add(record.kind, record.disk, record.offset, record.length, body, record.when)
+
+    def encode(self, machine_id: str, generation: int, first: int) -> bytes:
+        """The segment as it travels. Raises `ValueError` for one that no reader would take."""
+        if not 0 < self.count <= MAX_RECORDS or len(self._data) > MAX_DATA or first < 1:
+            raise ValueError(f"a segment of {self.count} records with {len(self._data)} bytes from {first} cannot be sent")
+        fields = (MAGIC, uuid.UUID(machine_id).bytes, generation, self.count, first, len(self._data))
+        check = xxhash.xxh3_64(HEAD.pack(*fields, 0, 0))
+        check.update(self._table)
+        check.update(self._data)
+        return b"".join((HEAD.pack(*fields, check.intdigest(), 0), self._table, self._data))
+
+
 def encode(segment: Segment) -> bytes:
     """A segment as it travels. Raises `ValueError` for one that no reader would take."""
-    table, data = encode_table(segment.records)
-    length = sum(map(len, data))
-    if not 0 < len(segment.records) <= MAX_RECORDS or length > MAX_DATA or segment.first < 1:
-        raise ValueError(f"a segment of {len(segment.records)} records with {length} bytes from {segment.first} cannot be sent")
-    identity = uuid.UUID(segment.machine_id).bytes
-    fields = (MAGIC, identity, segment.generation, len(segment.records), segment.first, length)
-    check = xxhash.xxh3_64(HEAD.pack(*fields, 0, 0))
-    check.update(table)
-    for piece in data:
-        check.update(piece)
-    return b"".join((HEAD.pack(*fields, check.intdigest(), 0), table, *data))
+    buffer = SegmentBuffer()
+    for record in segment.records:
+        buffer.put(record)
+    return buffer.encode(segment.machine_id, segment.generation, segment.first)
 
 
 def read_head(raw: Buffer) -> SegmentHead:

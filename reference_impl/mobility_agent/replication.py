@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reference_impl import records
 from reference_impl.mobility_agent.copying import Copying, Progress
 from reference_impl.mobility_agent.shipping import Door, Shipping
 from reference_impl.mobility_agent.stream import Stream
@@ -88,7 +87,7 @@ class Replication:
         index = self._indexes.get(unit)
         if index is None or not (self.rules.track_during_copy or self.stream.coverage.complete):
             return
-        if self.stream.append(records.write(index, offset, data, when)):
+        if self.stream.wrote(index, offset, data, when):
             self.shipping.wrote()
         elif self.stream.overflowed:
             self.resync_required = True

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reference_impl import records
-from reference_impl.records import Coverage, DamagedSegment, Record, Segment
+from reference_impl.records import Buffer, Coverage, DamagedSegment, Kind, Record, SegmentBuffer
 
 SEGMENT_BYTES = 4 << 20
 MEMORY_BYTES = 32 << 20
 #: Far below what a reader takes, so that many small writes also end a segment.
 SEGMENT_RECORDS = 1 << 14
+#: Journal files that are kept to be written over: pages that exist already take bytes several times as fast as new ones.
+SPARE_FILES = 8
 
 
 @dataclass(slots=True)
@@ -58,9 +60,9 @@ class Stream:
     queue: deque[Sealed] = field(default_factory=deque)
     queued_bytes: int = 0
     coverage: Coverage = field(init=False)
-    _open: list[Record] = field(default_factory=list)
-    _open_bytes: int = 0
+    _open: SegmentBuffer = field(default_factory=SegmentBuffer)
     _memory: int = 0
+    _spare: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.coverage = Coverage(len(self.sizes))
@@ -71,24 +73,38 @@ class Stream:
     def append(self, record: Record) -> bool:
         """Put a record at the end; False when the stream captures nothing."""
         with self.lock:
-            if not self.capturing:
-                return False
-            if self.queued_bytes + self._open_bytes + len(record.data) > self.journal_bytes:
-                self.overflowed = True
-                self.break_off(record.when)
+            if not self._takes(len(record.data), record.when):
                 return False
             self._put(record)
             return True
+
+    def wrote(self, disk: int, offset: int, data: Buffer, when: float) -> bool:
+        """`append` of a write of the guest: it is the guest that waits for this, so there is as little of it as can be."""
+        with self.lock:
+            if not self._takes(len(data), when):
+                return False
+            self._open.add(Kind.WRITE, disk, offset, len(data), data, when)
+            if self._open.size >= SEGMENT_BYTES or self._open.count >= SEGMENT_RECORDS:
+                self.seal()
+            return True
+
+    def _takes(self, more: int, when: float) -> bool:
+        if not self.capturing:
+            return False
+        if self.queued_bytes + self._open.size + more > self.journal_bytes:
+            self.overflowed = True
+            self.break_off(when)
+            return False
+        return True
 
     def extend(self, entries: Iterable[Record]) -> None:
         for record in entries:
             self.append(record)
 
     def _put(self, record: Record) -> None:
-        self._open.append(record)
-        self._open_bytes += len(record.data) + records.ENTRY.size
+        self._open.put(record)
         self.coverage.see(record)
-        if self._open_bytes >= SEGMENT_BYTES or len(self._open) >= SEGMENT_RECORDS:
+        if self._open.size >= SEGMENT_BYTES or self._open.count >= SEGMENT_RECORDS:
             self.seal()
 
     def begin(self, disks: Iterable[int], when: float) -> dict[int, int]:
@@ -115,15 +131,15 @@ class Stream:
     def last(self) -> int:
         """The number of the newest record."""
         with self.lock:
-            return self.next - 1 + len(self._open)
+            return self.next - 1 + self._open.count
 
     @property
     def open_bytes(self) -> int:
-        return self._open_bytes
+        return self._open.size
 
     @property
     def waiting(self) -> bool:
-        return bool(self._open or self.queue)
+        return bool(self._open.count or self.queue)
 
     def waiting_by_disk(self) -> dict[int, int]:
         """Bytes that wait, for each disk."""
@@ -131,7 +147,7 @@ class Stream:
             total: dict[int, int] = {}
             for sealed in self.queue:
                 _add(total, sealed.by_disk)
-            _add(total, _by_disk(self._open))
+            _add(total, self._open.by_disk)
             return total
 
     # sealing and sending ---------------------------------------------------------------------------------------------
@@ -139,11 +155,11 @@ class Stream:
     def seal(self) -> None:
         """Close the open segment, so that it can be sent."""
         with self.lock:
-            if not self._open:
+            done = self._open
+            if not done.count:
                 return
-            segment = Segment(self.machine_id, self.generation, self.next, self._open)
-            raw = records.encode(segment)
-            sealed = Sealed(segment.first, segment.last, len(raw), _by_disk(self._open), raw, None)
+            raw = done.encode(self.machine_id, self.generation, self.next)
+            sealed = Sealed(self.next, self.next + done.count - 1, len(raw), done.by_disk, raw, None)
             crowded = self._memory + len(raw) > MEMORY_BYTES
             if self.stuck or crowded:
                 self._journal(sealed)
@@ -154,7 +170,7 @@ class Stream:
             self.queue.append(sealed)
             self.queued_bytes += sealed.size
             self.next = sealed.last + 1
-            self._open, self._open_bytes = [], 0
+            self._open = SegmentBuffer()
 
     def head(self) -> Sealed | None:
         """The oldest segment that waits."""
@@ -171,13 +187,23 @@ class Stream:
                 if sealed.raw is not None:
                     self._memory -= sealed.size
                 if sealed.path is not None:
-                    sealed.path.unlink(missing_ok=True)
+                    self._give_up(sealed.path)
+
+    def _give_up(self, path: Path) -> None:
+        if len(self._spare) >= SPARE_FILES:
+            path.unlink(missing_ok=True)
+        else:
+            self._spare.append(path.rename(path.with_suffix(".spare")))
 
     def _journal(self, sealed: Sealed) -> None:
         assert sealed.raw is not None
         path = self.folder / f"{sealed.first:020d}.seg"
         partial = path.with_suffix(".tmp")
-        partial.write_bytes(sealed.raw)
+        if self._spare:
+            self._spare.pop().rename(partial)
+        with partial.open("r+b" if partial.exists() else "wb", buffering=0) as stream:
+            stream.write(sealed.raw)
+            stream.truncate(sealed.size)
         partial.replace(path)
         sealed.path = path
 
@@ -230,19 +256,12 @@ class Stream:
     def clear(self) -> None:
         """Forget everything that waits."""
         with self.lock:
-            self._open, self._open_bytes, self._memory = [], 0, 0
+            self._open, self._memory = SegmentBuffer(), 0
+            self._spare.clear()
             self.queue.clear()
             self.queued_bytes = 0
             for path in self.folder.glob("*"):
                 path.unlink()
-
-
-def _by_disk(entries: Iterable[Record]) -> dict[int, int]:
-    total: dict[int, int] = {}
-    for record in entries:
-        if record.kind in records.DATA_KINDS:
-            total[record.disk] = total.get(record.disk, 0) + len(record.data)
-    return total
 
 
 def _add(total: dict[int, int], more: dict[int, int]) -> None:
@@ -260,4 +279,8 @@ def _read_journal(path: Path, machine_id: str, generation: int) -> Sealed | None
         return None
     if (segment.machine_id, segment.generation) != (machine_id, generation):
         return None
-    return Sealed(segment.first, segment.last, len(raw), _by_disk(segment.records), None, path)
+    by_disk: dict[int, int] = {}
+    for record in segment.records:
+        if record.kind in records.DATA_KINDS:
+            by_disk[record.disk] = by_disk.get(record.disk, 0) + len(record.data)
+    return Sealed(segment.first, segment.last, len(raw), by_disk, None, path)
