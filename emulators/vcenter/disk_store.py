@@ -19,14 +19,15 @@ class DiskStore:
     """All disks of one datastore folder. `capacity` is in bytes."""
 
     def __init__(self, folder: Path, capacity: int, new_uuid: Callable[[], str]):
-        self.folder = folder.resolve()
+        self._folder = folder.resolve()
         self.capacity = capacity
         self._new_uuid = new_uuid
         self._disks: dict[str, Disk] = {}  # by the relative name of each of their descriptors
         self._lock = threading.RLock()
         self._used = 0
-        self._open = OpenFiles()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._promised: dict[str, Callable[[], None]] = {}  # what writes the files of a folder below, by its name
+        self._open = OpenFiles(ready=lambda path: self._keep_promise(path.parent))
+        self._folder.mkdir(parents=True, exist_ok=True)
 
     # names -----------------------------------------------------------------------------------------------------------
 
@@ -34,18 +35,42 @@ class DiskStore:
         """The file of a datastore path. Raises `ValueError` when it would leave the datastore (`..`, absolute, links)."""
         if not relative or "\0" in relative or "\\" in relative:
             raise ValueError(f"{relative!r} is not a path in the datastore")
-        path = (self.folder / relative.lstrip("/")).resolve()
-        if not path.is_relative_to(self.folder):
+        path = (self._folder / relative.lstrip("/")).resolve()
+        if not path.is_relative_to(self._folder):
             raise ValueError(f"{relative!r} leaves the datastore")
+        self._keep_promise(path)
         return path
 
     def relative(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
+        return path.relative_to(self._folder).as_posix()
+
+    @property
+    def folder(self) -> Path:
+        """The folder itself. Who asks for it looks at everything: what was promised is written first."""
+        with self._lock:
+            for name in list(self._promised):
+                self._promised.pop(name)()
+        return self._folder
+
+    def promise(self, directory: str, write: Callable[[], None]) -> None:
+        """Have the files of a new folder written by `write` when somebody first looks: at a path in it, or at a disk's bytes."""
+        with self._lock:
+            self._promised[directory] = write
+
+    def _keep_promise(self, path: Path) -> None:
+        if self._promised and path != self._folder:
+            with self._lock:  # nobody sees a folder half written
+                write = self._promised.pop(path.relative_to(self._folder).parts[0], None)
+                if write is not None:
+                    write()
 
     # disks -----------------------------------------------------------------------------------------------------------
 
-    def create(self, relative: str, size: int, *, thin: bool = True, uuid: str = "", source: Path | None = None) -> Disk:
-        """Make a disk of `size` bytes (rounded up to sectors), filled from `source` if given.
+    def create(
+        self, relative: str, size: int, *, thin: bool = True, uuid: str = "", source: Path | None = None, later: bool = False
+    ) -> Disk:
+        """Make a disk of `size` bytes (rounded up to sectors), filled from `source` if given. With `later` its files are not
+        written yet: who makes it promises them (`promise`, `write_files`).
 
         Raises `FileExistsError`, `NoSpace`, `ValueError` (bad path or size)."""
         size = -(-size // SECTOR) * SECTOR
@@ -56,17 +81,11 @@ class DiskStore:
             raise FileExistsError(f"{relative} exists already")
         if not thin:
             self.take(size)
-        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = Descriptor(size, f"{path.stem}-flat.vmdk", "vmfs", uuid or disk_uuid(self._new_uuid()), thin)
         descriptor.cid = self._new_uuid().replace("-", "")[:8]
-        extent = path.with_name(descriptor.extent)
-        file = os.open(extent, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.ftruncate(file, size)
-        finally:
-            os.close(file)
-        write_descriptor(path, descriptor)
         layer = Layer(path, descriptor)
+        if not later:
+            write_files(layer)
         disk = Disk(self, relative, [layer], layer, spaced_uuid(self._new_uuid()))
         self.know(disk, layer)
         try:
@@ -106,6 +125,7 @@ class DiskStore:
 
     def delete(self, disk: Disk) -> None:
         """Remove a disk and all its files."""
+        self._keep_promise(disk.layers[0].path)
         with disk.lock:
             for layer in list(disk.layers):
                 self.forget(layer)
@@ -173,6 +193,17 @@ class DiskStore:
         for layer in disk.layers[1:]:
             generations[np.nonzero(layer.grains[:blocks])[0]] = 1
         return generations, 2
+
+
+def write_files(layer: Layer) -> None:
+    """Make the two files of a new base extent: sparse, and its descriptor."""
+    layer.path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(layer.extent, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.ftruncate(file, layer.descriptor.size)
+    finally:
+        os.close(file)
+    write_descriptor(layer.path, layer.descriptor)
 
 
 def disk_uuid(fresh: str) -> str:

@@ -180,7 +180,7 @@ class Disk:
         base = self.layers[0].path
         taken = {layer.path.name for layer in self.layers}
         number = next(n for n in range(1, 1_000_000) if f"{base.stem}-{n:06d}.vmdk" not in taken)
-        path = base.with_name(f"{base.stem}-{number:06d}.vmdk")
+        path = self.store.path(self.store.relative(base.with_name(f"{base.stem}-{number:06d}.vmdk")))
         layer = create_delta(path, parent)
         self.layers.append(layer)
         self.store.know(self, layer)

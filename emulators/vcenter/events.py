@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from emulators.vcenter.inventory import Inventory
@@ -53,14 +54,20 @@ class EventLog:
         datacenter = datacenter_of(self.inventory, vm)
         store = self.inventory.find(vm.datastore.moid)
         return {
-            "datacenter": Record("DatacenterEventArgument", name=datacenter.name, datacenter=Ref("Datacenter", datacenter.moid)),
-            "computeResource": Record(
-                "ComputeResourceEventArgument", name=cluster.name, computeResource=Ref(cluster.kind, cluster.moid)
+            "datacenter": _argument("DatacenterEventArgument", "datacenter", datacenter.kind, datacenter.moid, datacenter.name),
+            "computeResource": _argument(
+                "ComputeResourceEventArgument", "computeResource", cluster.kind, cluster.moid, cluster.name
             ),
-            "host": Record("HostEventArgument", name=host.name, host=Ref("HostSystem", host.moid)),
-            "vm": Record("VmEventArgument", name=vm.name, vm=Ref("VirtualMachine", vm.moid)),
-            "ds": Record("DatastoreEventArgument", name=store.name, datastore=Ref("Datastore", store.moid)),
+            "host": _argument("HostEventArgument", "host", host.kind, host.moid, host.name),
+            "vm": _argument("VmEventArgument", "vm", vm.kind, vm.moid, vm.name),
+            "ds": _argument("DatastoreEventArgument", "datastore", store.kind, store.moid, store.name),
         }
+
+
+@lru_cache(1024)
+def _argument(kind: str, field: str, type_name: str, moid: str, name: str) -> Record:
+    """An argument of an event. Events of one place share it: it is never changed."""
+    return Record(kind, name=name, **{field: Ref(type_name, moid)})
 
 
 def datacenter_of(inventory: Inventory, entity: Any) -> Any:

@@ -7,7 +7,7 @@ of 10,000 machines does not hold 10,000 files open.
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ class OpenFiles:
     """The open extents of a datastore, the oldest first. Only an extent whose disk is at rest is closed to make room."""
 
     most: int = MOST_OPEN
+    #: Called with the path of a descriptor before its extent is opened.
+    ready: Callable[[Path], None] = lambda _path: None
     layers: "deque[Layer]" = field(default_factory=deque)
     lock: Any = field(default_factory=threading.Lock)
 
@@ -73,6 +75,8 @@ class Layer:
     def file(self) -> int:
         """The open file of the extent. Use it at once: another call may close it."""
         if self.handle < 0:
+            if self.pool is not None:
+                self.pool.ready(self.path)
             self.handle = os.open(self.extent, os.O_RDWR | os.O_NOFOLLOW)
             if self.pool is not None:
                 self.pool.opened(self)

@@ -8,6 +8,7 @@ from pathlib import Path
 from emulators.clock import Clock
 from emulators.vcenter.asgi import Asgi
 from emulators.vcenter.authorization import ROLE_NAMES, Authorization, Permission
+from emulators.vcenter.disk_store import write_files
 from emulators.vcenter.events import EventLog, datacenter_of
 from emulators.vcenter.guests import GuestHooks, GuestState
 from emulators.vcenter.inventory import Inventory
@@ -33,6 +34,8 @@ from emulators.vcenter.web import Web
 _GIB = 1024**3
 #: Size of the disk of each machine that the model makes.
 _MODEL_DISK = 10 * _GIB
+#: Machines of a model whose files are there from the start. Of a larger one they are written when somebody looks at them.
+_WRITTEN_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,10 @@ class VCenter:
                 permission = Permission(inventory.root.moid, user.lower(), ROLE_NAMES[role], True)
                 inventory.authorization.permissions.append(permission)
             homes = build(inventory, folder, capacity, model or Model(hosts=hosts), addresses)
+        later = sum(home.count for home in homes) > _WRITTEN_AT_ONCE
         for home in homes:
-            self._settle(home, autostart=model is not None and model.autostart)
+            self._settle(home, autostart=model is not None and model.autostart, files_later=later)
+        inventory.log.clear()  # nobody has a version of before
         self.wsgi = Web(inventory)
         self.asgi = Asgi(inventory)
 
@@ -111,11 +116,13 @@ class VCenter:
         uuid: str = "",
         powered_on: bool = False,
         controller: str = "ParaVirtualSCSIController",
+        files_later: bool = False,
     ) -> VirtualMachine:
         """Add a machine with disks on one SCSI controller of type `controller` and a card on each network of `nics`.
 
         `folder` is a path below the datacenter's vm folder; missing ones are made. Raises `OSError` or `ValueError` for a disk
-        that cannot be made. `powered_on` starts it at once, with its guest.
+        that cannot be made. `powered_on` starts it at once, with its guest. `files_later` has its files written when somebody
+        first looks at them.
         """
         inventory = self.inventory
         with inventory.lock:
@@ -138,16 +145,19 @@ class VCenter:
                 uuid=uuid,
             )
             self._add_cards(vm, nics, where)
-            self._add_disks(vm, disks, controller)
+            self._add_disks(vm, disks, controller, later=files_later)
             relabel(settings)
-            write_vmx(inventory, vm)
+            if files_later:
+                inventory.stores[vm.datastore.moid].promise(vm.directory, lambda: _write_files(inventory, vm))
+            else:
+                write_vmx(inventory, vm)
             vm_create.settle(inventory, vm, home)
             inventory.events.about("VmCreatedEvent", "Created virtual machine {vm} on {host} in {datacenter}", vm, template=False)
         if powered_on:
             self.power_on(vm)
         return vm
 
-    def _settle(self, home: Home, *, autostart: bool) -> None:
+    def _settle(self, home: Home, *, autostart: bool, files_later: bool) -> None:
         """The machines of the model in one pool."""
         inventory = self.inventory
         host = inventory.get(home.host, HostSystem)
@@ -162,6 +172,7 @@ class VCenter:
                 nics=[network] if network else [],
                 host=host.name,
                 pool=home.pool,
+                files_later=files_later,
             )
             if autostart:
                 with inventory.lock:
@@ -175,7 +186,7 @@ class VCenter:
                 raise ValueError(f"there is no network {name!r}")
             vm.settings.devices[key] = network_card(self.inventory, key, found, mac_address(self.inventory))
 
-    def _add_disks(self, vm: VirtualMachine, disks: Sequence[DiskSpec], kind: str) -> None:
+    def _add_disks(self, vm: VirtualMachine, disks: Sequence[DiskSpec], kind: str, *, later: bool = False) -> None:
         controller = scsi_controller(kind=kind)
         vm.settings.devices[controller["key"]] = controller
         store = self.inventory.stores[vm.datastore.moid]
@@ -184,7 +195,7 @@ class VCenter:
             suffix = f"_{number}" if number else ""
             name = f"{vm.directory}/{vm.directory}{suffix}.vmdk"
             try:
-                disk = store.create(name, spec.size, thin=spec.thin, source=spec.source)
+                disk = store.create(name, spec.size, thin=spec.thin, source=spec.source, later=later)
             except (OSError, ValueError):
                 for made in vm.disks.values():
                     store.delete(made)
@@ -268,3 +279,10 @@ class VCenter:
             self.asgi.close()
             for store in self.inventory.stores.values():
                 store.close()
+
+
+def _write_files(inventory: Inventory, vm: VirtualMachine) -> None:
+    """Keep the promise of a machine's files."""
+    for disk in vm.disks.values():
+        write_files(disk.layers[0])
+    write_vmx(inventory, vm)

@@ -1,5 +1,6 @@
 """Virtual devices: the ones every machine has, how disks look, keys, labels and places on controllers."""
 
+from functools import cache
 from typing import Any
 
 from emulators.vcenter import schema
@@ -20,9 +21,10 @@ def _described(kind: str, key: int, label: str, summary: str, **fields: Any) -> 
     return Record(kind, key=key, deviceInfo=Record("Description", label=label, summary=summary), **fields)
 
 
-def standard_devices() -> list[Record]:
-    """What a machine has before anybody adds something."""
-    return [
+@cache
+def standard_devices() -> tuple[Record, ...]:
+    """What a machine has before anybody adds something. All machines share these records: they are replaced, never changed."""
+    return (
         _described("VirtualIDEController", 200, "IDE 0", "IDE 0", busNumber=0),
         _described("VirtualIDEController", 201, "IDE 1", "IDE 1", busNumber=1),
         _described("VirtualPS2Controller", 300, "PS2 controller 0", "PS2 controller 0", busNumber=0, device=[600, 700]),
@@ -34,7 +36,7 @@ def standard_devices() -> list[Record]:
             "VirtualMachineVideoCard", 500, "Video card", "Video card", controllerKey=100, unitNumber=0, videoRamSizeInKB=4096
         ),
         _described("VirtualMachineVMCIDevice", 12000, "VMCI device", "Device on the virtual machine PCI bus", controllerKey=100),
-    ]
+    )
 
 
 def scsi_controller(key: int = 1000, bus: int = 0, kind: str = "ParaVirtualSCSIController") -> Record:
@@ -110,10 +112,14 @@ def relabel(settings: Settings) -> None:
     disks = [device for device in settings.devices.values() if device.kind == "VirtualDisk"]
     for number, disk in enumerate(sorted(disks, key=lambda device: device["key"]), 1):
         disk["deviceInfo"]["label"] = f"Hard disk {number}"
-    for controller in settings.devices.values():
-        if schema.is_a(controller.kind, "VirtualController"):
-            below = [d["key"] for d in settings.devices.values() if d["controllerKey"] == controller["key"]]
-            controller["device"] = sorted(below)
+    below: dict[int, list[int]] = {}
+    for key, device in settings.devices.items():
+        below.setdefault(device["controllerKey"], []).append(key)
+    for key, device in settings.devices.items():
+        if schema.is_a(device.kind, "VirtualController"):
+            hangs = sorted(below.get(key, ()))
+            if hangs != (device["device"] or []):  # the record may be one that machines share
+                settings.devices[key] = Record(device.kind, **{**device.fields, "device": hangs})
 
 
 def shown(vm: VirtualMachine, settings: Settings, disks: dict[int, Disk], pin: str | None) -> list[Record]:

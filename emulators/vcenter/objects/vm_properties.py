@@ -244,7 +244,8 @@ def _layout_ex(inventory: Inventory, vm: VirtualMachine) -> Record:
             name = datastore_path(vm.datastore_name, disk.store.relative(layer.path))
             extent = datastore_path(vm.datastore_name, disk.store.relative(layer.extent))
             size = layer.allocated() if layer.grains is not None else min(disk.size, disk.used())
-            keys = [add(name, "diskDescriptor", layer.path.stat().st_size), add(extent, "diskExtent", size)]
+            told = disk.store.path(disk.store.relative(layer.path)).stat().st_size
+            keys = [add(name, "diskDescriptor", told), add(extent, "diskExtent", size)]
             chain.append(Record("VirtualMachineFileLayoutExDiskUnit", fileKey=keys))
         disks.append(Record("VirtualMachineFileLayoutExDiskLayout", key=key, chain=chain))
     return Record("VirtualMachineFileLayoutEx", file=files, disk=disks, timestamp=inventory.clock.now())
