@@ -1,5 +1,6 @@
 """The server behind `vcsim`: one vCenter on one address until a signal comes."""
 
+import gc
 import os
 import shutil
 import signal
@@ -44,6 +45,7 @@ def _open(options: dict[str, Any], stack: ExitStack) -> str:
     if not port.isdigit() or int(port) > 65_535:
         raise ValueError(f"-l {options['-l']} is not ADDRESS:PORT")
     _more_files()
+    gc.set_threshold(100_000, 50, 100)  # an inventory is large and lives long: looking through it often finds nothing
     folder = Path(tempfile.mkdtemp(prefix="vcsim-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     clock = Clock(flow=1.0)  # one seed: the same flags give the same ids and UUIDs each time
@@ -60,12 +62,13 @@ def _open(options: dict[str, Any], stack: ExitStack) -> str:
         model=replace(Model.vcsim(), autostart=options["-autostart"], **counts(options)),
         task_pace=0.0,
     )
+    gc.freeze()
     stack.callback(vcenter.close)
     transport = Sockets(folder / ".certificates")
     network = Network(clock, transport)
     stack.callback(transport.close)
     server = network.host("vcenter", ONPREM, address=host or "127.0.0.1")
-    server.listen(int(port), Pages(vcenter), tls=options["-tls"])
+    server.listen(int(port), Pages(vcenter), tls=options["-tls"], asgi=vcenter.asgi)
     address, actual = transport.where(server, int(port)) or (host, int(port))
     scheme = "https" if options["-tls"] else "http"
     return f"export GOVC_URL={scheme}://{user or 'user'}:{password or 'pass'}@{address}:{actual}/sdk GOVC_SIM_PID={os.getpid()}\n"

@@ -17,16 +17,19 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import trustme
 import uvicorn
 from a2wsgi import WSGIMiddleware
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emulators.network import Host, Unreachable, WsgiApp
 
 #: A listener on a kept connection must not close it while an estate is busy elsewhere.
 KEEP_ALIVE_SECONDS = 3600
+#: Bytes of an answer that are gathered before they are sent.
+_MOST_HELD = 64 * 1024
 
 
 class PortTakenError(OSError):
@@ -171,7 +174,7 @@ class SocketListener:
         files = _certificate(transport.authorities, host) if tls else {}
         config = uvicorn.Config(
             _bare(host, port, asgi, self._bridge, tls) if asgi is not None else self._bridge,
-            http="httptools",
+            http=_Protocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -212,6 +215,44 @@ class SocketListener:
             transport = getattr(connection, "transport", None)
             if transport is not None:
                 transport.abort()
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, whose writes of one turn of the loop leave as one: head and body are one TLS record."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(cast(Any, Gathered(transport, self.loop)))
+
+
+class Gathered:
+    """A transport that gathers what is written to it until the loop's next turn, or until it is much."""
+
+    __slots__ = ("_held", "_loop", "_size", "_transport")
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop):
+        self._transport, self._loop = transport, loop
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= _MOST_HELD:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        held, self._held, self._size = self._held, [], 0
+        if held and not self._transport.is_closing():
+            self._transport.write(held[0] if len(held) == 1 else b"".join(held))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def _certificate(authorities: Authorities, host: Host) -> dict[str, Any]:

@@ -24,8 +24,8 @@ def text(value: str) -> str:
 def timestamp(value: Any) -> str:
     """Epoch seconds (or an aware datetime) as vim25 writes times."""
     moment = value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
-    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S") + fraction + "Z"
+    written = moment.isoformat()[: -len("+00:00")]
+    return (written.rstrip("0") if moment.microsecond else written) + "Z"
 
 
 def fragment(tag: str, type_name: str, value: Any) -> str:

@@ -1,7 +1,6 @@
 """The WSGI face of a vCenter: `/sdk`, the list of versions, and files of datastores under `/folder`."""
 
 from collections.abc import Iterable, Iterator
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs
@@ -96,13 +95,11 @@ def _body(environ: dict[str, Any]) -> bytes | None:
 
 def token_of(cookies: str) -> str:
     """The session's secret in a Cookie header; empty when there is none."""
-    if '"' not in cookies and ";" not in cookies and cookies.startswith(f"{COOKIE}="):
-        return cookies[len(COOKIE) + 1 :]  # as every client sends it
-    try:
-        morsel = SimpleCookie(cookies).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value.strip('"') if morsel else ""
+    for cookie in cookies.split(";"):
+        name, _, value = cookie.partition("=")
+        if name.strip() == COOKIE:
+            return value.strip().strip('"')
+    return ""
 
 
 def slices(parts: list[bytes]) -> Iterator[bytes]:
