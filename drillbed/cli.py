@@ -173,6 +173,28 @@ def kill(
     raise typer.Exit(measured(Options(mutant or (), requirement or (), full, workers, seed, out, record)))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def smoke(context: typer.Context) -> None:
+    """Judge a driver before it judges a product: PRODUCT, as for `conform`."""
+    from harness.loading import UsageError as WrongProduct
+    from harness.smoke import command
+
+    try:
+        raise typer.Exit(command(context.args, typer.echo))
+    except WrongProduct as wrong:
+        raise UsageError(str(wrong)) from wrong
+
+
+@app.command()
+def schema(of: Annotated[str, typer.Argument(help="spec, driver or record")]) -> None:
+    """Print a JSON Schema: of specification files (for editors), of a driver's messages, of the record of a run."""
+    from harness.schemas import SCHEMAS, schema_text
+
+    if of not in SCHEMAS:
+        raise UsageError(f"there is no schema of {of!r}: {', '.join(SCHEMAS)}")
+    sys.stdout.write(schema_text(of))
+
+
 @app.command(name="list")
 def list_requirements(
     claim: Annotated[str | None, typer.Option(help="Only these claims, with commas between")] = None,

@@ -11,7 +11,7 @@ from harness.strict_yaml import Node
 from harness.terms import terms
 from harness.vocabulary import vocabulary
 
-_SCENARIO_KEYS = {"given", "but", "when", "then", "otherwise", "matrix", "cases", "needs"}
+SCENARIO_KEYS = {"given", "but", "when", "then", "otherwise", "matrix", "cases", "needs"}
 _PARAMETER = re.compile(r"\$\{([a-z][a-z0-9_]*)\}")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _CASES_MAX = 500
@@ -81,8 +81,8 @@ def _check_name(node: Node, name: str) -> None:
 def _scenario(requirement: str, name: str, node: Node, needs: tuple[str, ...]) -> list[Case]:
     keys = node.mapping(f"the scenario {name}")
     for key, value in keys.items():
-        if key not in _SCENARIO_KEYS:
-            raise value.error(f"{name} has an unknown key {key!r} (known: {', '.join(sorted(_SCENARIO_KEYS))})")
+        if key not in SCENARIO_KEYS:
+            raise value.error(f"{name} has an unknown key {key!r} (known: {', '.join(sorted(SCENARIO_KEYS))})")
     if "then" not in keys:
         raise node.error(f"{name} judges nothing: `then` is missing")
     if ("but" in keys) != ("otherwise" in keys):

@@ -39,7 +39,9 @@ class Conformance:
 
     def __init__(self, config: pytest.Config):
         self.config = config
-        self.loaded: Loaded = load_product(config.getoption("product"), world=config.getoption("world"))
+        self.loaded: Loaded = load_product(
+            config.getoption("product"), world=config.getoption("world"), patience=config.getoption("driver_seconds")
+        )
         self.axes = _axes(config, self.loaded)
         self.controls = not hasattr(config, "workerinput")
         folder = config.getoption("conformance")
@@ -55,6 +57,9 @@ class Conformance:
 
     def asks(self, requirement: Requirement) -> bool:
         return requirement.claim in self.axes.claims and requirement.applies(self.axes.profile, self.axes.era)
+
+    def pytest_unconfigure(self) -> None:
+        self.loaded.close()
 
     # hooks -----------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ OPTIONS = {
     "era": "year whose documents rule (default: the product's first)",
     "seed": "seed of everything random (default: 1)",
     "world": "what surrounds the product, instead of the world it names",
+    "driver-seconds": "how long a driver in another process may be silent (default: 120)",
     "way": "virtual (one process, emulated time) or embedded (TLS sockets)",
 }
 
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         exit_on_error=False,
         add_help=False,
     )
-    product = "an entry point's name or python:module:Name (default: %(default)s)"
+    product = "an entry point's name, python:module:Name, exec:COMMAND, container:IMAGE or a URL (default: %(default)s)"
     parser.add_argument("product", nargs="?", default=DEFAULT_PRODUCT, help=product)
     parser.add_argument("-n", dest="workers", metavar="N", help="processes (needs pytest-xdist)")
     parser.add_argument("--out", metavar="DIR", help="folder for the record and the reports (default: build/conformance/PRODUCT)")
@@ -90,8 +91,9 @@ def pytest_arguments(asked: argparse.Namespace, out: Path, rest: Sequence[str]) 
     arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning", "--strict-markers", "-q"]
     arguments += [f"--product={asked.product}", f"--conformance={out}", f"--junitxml={out / 'junit.xml'}"]
     for name in OPTIONS:
-        if getattr(asked, name) is not None:
-            arguments.append(f"--{name}={getattr(asked, name)}")
+        value = getattr(asked, name.replace("-", "_"))
+        if value is not None:
+            arguments.append(f"--{name}={value}")
     if asked.keyword is not None:
         arguments += ["-k", asked.keyword]
     if asked.workers is not None:

@@ -8,13 +8,18 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("drillbed", "conformance of a disaster-recovery product")
-    group.addoption("--product", default=None, help="what is judged: an entry point's name or python:module:Name")
+    group.addoption(
+        "--product",
+        default=None,
+        help="what is judged: an entry point's name, python:module:Name, exec:COMMAND, container:IMAGE or a URL",
+    )
     group.addoption("--world", default=None, help="what surrounds it, instead of the world the product names")
     group.addoption("--claim", default=None, help="claims to judge, with commas between (default: what the product claims)")
     group.addoption("--profile", default=None, help="classic, modernized or secondary-site (default: the product's first)")
     group.addoption("--era", default=None, help="year whose documents rule (default: the product's first)")
     group.addoption("--seed", default=1, type=int, help="seed of everything random")
     group.addoption("--way", default="virtual", choices=("virtual", "embedded"), help="how the world runs")
+    group.addoption("--driver-seconds", default=120.0, type=float, help="how long a driver in another process may be silent")
     group.addoption("--conformance", default=None, metavar="DIR", help="write run.ndjson and the reports there")
 
 

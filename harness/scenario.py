@@ -15,6 +15,7 @@ from harness.cases import Case
 from harness.product import Description, Product, Setup, UnobservableError, Unsupported, WorldFactory
 from harness.run import (
     BUDGET_SECONDS,
+    DriverError,
     Judgement,
     OutOfBudgetError,
     Run,
@@ -172,6 +173,8 @@ class Attempt:
                 return self._decide(INCONCLUSIVE, seen=str(problem))
             case OutOfBudgetError():
                 return self._decide(INCONCLUSIVE, seen=f"the budget ran out: {problem}")
+            case DriverError():
+                return self._decide(ERROR, seen=str(problem))
         return self._decide(ERROR, seen=_broken(problem))
 
 

@@ -21,7 +21,7 @@ NOT_REQUIREMENTS = frozenset({"sources.yaml", "not-asked.yaml"})
 
 _ID = re.compile(r"[A-Z]{2,4}-[0-9]{3}")
 _FILE_KEYS = {"format", "area", "requirements"}
-_REQUIREMENT_KEYS = {
+REQUIREMENT_KEYS = {
     "level", "profile", "eras", "claim", "needs", "status", "since", "statement", "source", "against", "reviewed", "scenarios",
 }  # fmt: skip
 _SOURCE_KEYS = {"page", "says", "row"}
@@ -127,7 +127,7 @@ def load_pages(path: Path) -> dict[str, Page]:
 def _requirement(name: str, node: Node, area: str, pages: dict[str, Page]) -> Requirement:
     if not _ID.fullmatch(name):
         raise node.error(f"{name!r} is not the id of a requirement (such as FO-002)")
-    keys = _known(node, _REQUIREMENT_KEYS, name)
+    keys = _known(node, REQUIREMENT_KEYS, name)
     statement = _needed(node, keys, "statement").text("statement")
     if re.search(r"\b(MUST|SHOULD|MAY)\b", statement):
         raise keys["statement"].error("a statement holds no MUST, SHOULD or MAY: the level says that")

@@ -37,3 +37,11 @@ def scenario(write_specs: Callable[..., Path]) -> Callable[..., list[Result]]:
         return run_requirement(requirement, product or toy.Toy())
 
     return run
+
+
+@pytest.fixture
+def judging_process() -> Callable[..., tuple[int, str]]:
+    """Runs a pytest process with a configuration of its own: exit code and output."""
+    from test_pytest_plugin import pytest_run
+
+    return pytest_run

@@ -77,8 +77,8 @@ def test_a_state_that_never_comes_is_inconclusive() -> None:
     ("wrong", "seen"),
     [
         ("breaks", "RuntimeError: the driver broke (at "),
-        ("answers-nonsense", "DriverError: an act must answer Accepted, Refused or Unsupported, not None"),
-        ("unknown-state", "DriverError: machine('web'): 'quite-fine' is not one of the states"),
+        ("answers-nonsense", "an act must answer Accepted, Refused or Unsupported, not None"),
+        ("unknown-state", "machine('web'): 'quite-fine' is not one of the states"),
         ("breaks-at-close", "RuntimeError: cannot close"),
     ],
 )

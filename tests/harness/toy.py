@@ -309,6 +309,9 @@ class ToySession(PartialSession):
         points = self.world.boxes[vm].points
         return _digests(points[0 if point == "oldest" else -1][1])
 
+    def components(self, role: str) -> list[str]:
+        return [role]
+
     def events(self) -> list[Event]:
         return self.history
 
