@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from drillbed.machines import AZURE_SIDE, Machines
 from drillbed.places import DOMAIN, Places
+from drillbed.runbooks import Programs
 from drillbed.storage import Storage
 from emulators.azure.cloud import Azure
 from emulators.azure.outside import VmRecord
@@ -59,6 +60,7 @@ class AzureSide:
     service_rules: ServiceRules
     trust: Trust
     observer: Observer
+    programs: Programs = field(init=False)  #: what runbooks do
     azure: Azure = field(init=False)
     site_recovery: SiteRecovery = field(init=False)
     records: dict[str, VmRecord] = field(default_factory=dict)
@@ -68,7 +70,15 @@ class AzureSide:
     process_server: ProcessServer | None = None
 
     def __post_init__(self) -> None:
-        self.azure = Azure(self.clock, storage=self.storage, guests=self, links=self, signing_key=self.trust.signing_key)
+        self.programs = Programs(self.clock)
+        self.azure = Azure(
+            self.clock,
+            storage=self.storage,
+            guests=self,
+            links=self,
+            programs=self.programs,
+            signing_key=self.trust.signing_key,
+        )
         self.azure.add_client(secret=self.trust.client_secret)
         vaults = self.azure.vaults
         self.site_recovery = SiteRecovery(

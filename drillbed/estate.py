@@ -68,6 +68,9 @@ class EstatePlan:
     profile: str = "classic"  #: or `modernized`: a replication appliance instead of a configuration server
     #: Signs Azure's tokens; unless given each estate makes its own, which takes a tenth of a second.
     signing_key: RSAPrivateKey | None = None
+    #: Folder with scripts named as the runbooks whose work they do; and whether uploaded Python runbooks may run on this machine.
+    runbooks: Path | None = None
+    run_uploaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +406,7 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     machines = Machines(clock, folder / "machines", plan.rules, note, hash_at_boot=plan.hash_at_boot)
     trust = Trust(passphrase, secret, plan.signing_key)
     azure = AzureSide(clock, places, machines, storage, folder, plan.rules, plan.service_rules, trust, note)
+    azure.programs.folder, azure.programs.uploaded = plan.runbooks, plan.run_uploaded
     site = Site(clock, places, machines, folder / "site", plan.rules, storage.open_store, passphrase)
     stack.callback(site.vcenter.close)
     host = places.host("operator")

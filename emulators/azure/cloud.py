@@ -7,6 +7,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from emulators.azure.arm import GROUP_TYPE, Answer, Arm, Face, Faces, Resource
 from emulators.azure.authorization import Authorization
+from emulators.azure.automation import AutomationAccounts, RunbookJobs, Runbooks, Variables
+from emulators.azure.automation.kinds import ACCOUNT as AUTOMATION_ACCOUNT
 from emulators.azure.compute import AvailabilitySets, Disks, Sizes, VirtualMachines
 from emulators.azure.compute.kinds import AVAILABILITY_SET, DISK, MACHINE
 from emulators.azure.entra import Client, Entra, Identity, Issuer
@@ -32,7 +34,7 @@ from emulators.azure.network.kinds import (
     PUBLIC_ADDRESS,
     SECURITY_GROUP,
 )
-from emulators.azure.outside import BlobSize, GuestHooks, LinkSwitch, StorageService
+from emulators.azure.outside import BlobSize, GuestHooks, LinkSwitch, NoPrograms, RunbookPrograms, StorageService
 from emulators.azure.resources import Resources
 from emulators.azure.storage import StorageAccounts
 from emulators.azure.storage.accounts import ACCOUNT
@@ -51,8 +53,8 @@ class Azure:
 
     `login` and `management` are how clients reach them; `faces` takes further ways in. `token_seconds` is how long a token
     is valid (emulated time). `fast` shortens the emulated time of long-running operations. `blob_size` lets imported disks know
-    their size. `signing_key` spares the making of one (0.1 s) where many estates need not distrust each other. Calls into
-    `storage`, `guests`, `links` and `blob_size` come from work on the clock.
+    their size; `programs` do the work of runbooks. `signing_key` spares the making of one (0.1 s) where many estates need not
+    distrust each other. Calls into `storage`, `guests`, `links`, `blob_size` and `programs` come from work on the clock.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Azure:
         guests: GuestHooks,
         links: LinkSwitch,
         blob_size: BlobSize | None = None,
+        programs: RunbookPrograms | None = None,
         tenant: str = TENANT,
         subscription: str = SUBSCRIPTION,
         login: str = "https://login.drillbed",
@@ -92,6 +95,9 @@ class Azure:
         self.authorization = Authorization(self.arm, self.login)
         self.vaults = Vaults(self.arm, tenant, f"{self.login_url}/{tenant}")
         self._provide(storage, guests, links, blob_size)
+        self.automation_accounts = AutomationAccounts(self.arm)
+        self.runbook_jobs = RunbookJobs(self.arm, programs or NoPrograms())
+        self.automation_accounts.after_delete.append(self.runbook_jobs.forget)
         self._register()
 
     @property
@@ -172,6 +178,7 @@ class Azure:
             self.resources, self.authorization, self.vaults, self.storage_accounts, self.networks, self.interfaces,
             self.security_groups, self.public_addresses, self.local_gateways, self.gateways, self.connections, self.circuits,
             self.disks, self.machines, self.availability_sets, self.sizes,
+            self.automation_accounts, Runbooks(self.arm), Variables(self.arm), self.runbook_jobs,
         )  # fmt: skip
         for provider in providers:
             self.arm.register(provider)
@@ -191,6 +198,7 @@ class Azure:
                 NETWORK.type: self.networks.remove,
                 SECURITY_GROUP.type: self.security_groups.remove,
                 ACCOUNT.type: self.storage_accounts.remove,
+                AUTOMATION_ACCOUNT.type: self.automation_accounts.remove,
             }
         )
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from emulators.clock import Process
+
 
 @dataclass(frozen=True, slots=True)
 class BlobPlace:
@@ -83,3 +85,45 @@ class LinkSwitch(Protocol):
     """Links between site and virtual network (`vpn`, `expressroute-private`). Called from work on the clock."""
 
     def set(self, link: str, up: bool) -> None: ...
+
+
+class RunbookFailed(Exception):
+    """A runbook has ended with an error, which is the message. Raised by what runs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunbookCall:
+    """A runbook that is to run. `kind` is its type (`Python3`), `content` the published text, empty when it has none."""
+
+    account: str
+    runbook: str
+    kind: str
+    content: str
+    parameters: dict[str, str]
+
+
+#: Takes what a runbook says: the stream (Output, Error, Warning, Verbose, Debug, Progress) and the text.
+Say = Callable[[str, str], None]
+
+
+class RunbookPrograms(Protocol):
+    """What does the work of runbooks. Called from work on the clock, outside every lock."""
+
+    def known(self, account: str, runbook: str) -> bool:
+        """Whether there is a program for the runbook besides its published text. Must not wait."""
+        ...
+
+    def run(self, call: RunbookCall, say: Say) -> Process:
+        """The run, a generator that yields the seconds it rests. Raises `RunbookFailed`; closing it ends the run."""
+        ...
+
+
+class NoPrograms:
+    """Runs nothing: each job of a runbook fails and says so."""
+
+    def known(self, account: str, runbook: str) -> bool:
+        return False
+
+    def run(self, call: RunbookCall, say: Say) -> Process:
+        yield 0.0
+        raise RunbookFailed(f"The estate has no program for runbook {call.runbook} of account {call.account}.")

@@ -30,7 +30,7 @@ class Refusal(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """An HTTP answer. `body` None is an empty one; anything else is written as JSON."""
+    """An HTTP answer. `body` None is an empty one, bytes are sent as they are, anything else is written as JSON."""
 
     status: int = 200
     body: Any = None
@@ -42,7 +42,8 @@ class Call:
     """One request, authenticated and routed.
 
     `path` is as the caller spelled it (doubled slashes removed). `parameters` has the values of the template's names in the
-    caller's spelling. `body` is the parsed JSON object or None when there was no content; `principal` the claims of the token.
+    caller's spelling. `body` is the parsed JSON object or None when there was no content, `raw` the bytes as they came;
+    `principal` the claims of the token.
     `base_url` is what the caller used (`https://management.drillbed`), so that every URL handed back can be followed.
     """
 
@@ -57,6 +58,7 @@ class Call:
     base_url: str
     correlation_id: str
     template: str = ""
+    raw: bytes = b""
 
     def __getitem__(self, name: str) -> str:
         return self.parameters[name]

@@ -13,7 +13,8 @@ Handler = Callable[[Call], Answer]
 class Endpoint:
     """One operation:
 
-    `action` is what roles allow (`Microsoft.Compute/virtualMachines/write`), `names` the template's parameters.
+    `action` is what roles allow (`Microsoft.Compute/virtualMachines/write`), `names` the template's parameters. `text`: the body
+    is not JSON.
     """
 
     method: str
@@ -22,6 +23,7 @@ class Endpoint:
     action: str
     names: tuple[str, ...]
     needs_group: bool
+    text: bool = False
 
 
 @dataclass(slots=True)
@@ -31,14 +33,15 @@ class _Node:
     methods: dict[str, Endpoint] = field(default_factory=dict)
 
 
-def operation(method: str, template: str, *, action: str = "") -> Callable[[Any], Any]:
+def operation(method: str, template: str, *, action: str = "", text: bool = False) -> Callable[[Any], Any]:
     """Mark a method `(self, call: Call) -> Answer` of a resource provider as the operation `method template`.
 
     Several marks on one method give it several templates. `action` is needed only where it is not what method and template say.
+    `text`: the body is not JSON; it is in `call.raw`.
     """
 
     def mark(function: Any) -> Any:
-        function.operations = [*getattr(function, "operations", []), (method, template, action)]
+        function.operations = [*getattr(function, "operations", []), (method, template, action, text)]
         return function
 
     return mark
@@ -66,10 +69,10 @@ class Router:
     def register(self, provider: Any) -> None:
         """Add every method of `provider` that is marked with `operation`."""
         for name in dir(type(provider)):
-            for method, template, action in getattr(getattr(type(provider), name, None), "operations", ()):
-                self.add(method, template, getattr(provider, name), action)
+            for method, template, action, text in getattr(getattr(type(provider), name, None), "operations", ()):
+                self.add(method, template, getattr(provider, name), action, text=text)
 
-    def add(self, method: str, template: str, handler: Handler, action: str = "") -> None:
+    def add(self, method: str, template: str, handler: Handler, action: str = "", *, text: bool = False) -> None:
         segments = [segment for segment in template.split("/") if segment]
         node, names = self._root, []
         for segment in segments:
@@ -82,7 +85,8 @@ class Router:
         if method in node.methods:
             raise ValueError(f"two operations for {method} {template}")
         inside_group = "resourceGroupName" in names and segments[-1] != "{resourceGroupName}"
-        endpoint = Endpoint(method, template, handler, action or action_of(method, template), tuple(names), inside_group)
+        action = action or action_of(method, template)
+        endpoint = Endpoint(method, template, handler, action, tuple(names), inside_group, text)
         node.methods[method] = endpoint
         self.endpoints.append(endpoint)
 

@@ -96,7 +96,7 @@ class Arm:
         content = _content(environ)
         if path.lower() in self.public and method == "GET":
             answer = self.public[path.lower()](base_url, query)
-            return orjson.dumps(answer.body), answer
+            return _written(answer), answer
         claims = self._check_token(bearer(environ.get("HTTP_AUTHORIZATION", "")), base_url)
         if not query.get("api-version"):
             raise Refusal(
@@ -109,17 +109,21 @@ class Arm:
             path=path,
             parameters={},
             query=query,
-            body=_json_object(environ, content),
+            body=None,
             principal=claims,
             api_version=query["api-version"],
-            headers={k[5:].replace("_", "-").lower(): v for k, v in environ.items() if k.startswith("HTTP_")},
+            headers={
+                "content-type": environ.get("CONTENT_TYPE", ""),
+                **{k[5:].replace("_", "-").lower(): v for k, v in environ.items() if k.startswith("HTTP_")},
+            },
             base_url=base_url,
             correlation_id=correlation,
+            raw=content,
         )
         with self.lock:
             answer = self.dispatch(call)
             # Written out under the lock: answers share objects with the store.
-            return (b"" if answer.body is None else orjson.dumps(answer.body)), answer
+            return _written(answer), answer
 
     def dispatch(self, call: Call) -> Answer:
         """Authorise and carry out one call; the lock is held. Raises `Refusal`."""
@@ -132,6 +136,8 @@ class Arm:
         if call.subscription:  # what is above shows each caller only what is his
             self.access.check(call.principal, endpoint.action, call.path)
         self._check_group(call, endpoint)
+        if not endpoint.text and call.raw:
+            call.body = _json_object(call)
         return endpoint.handler(call)
 
     def _poll(self, call: Call, operation: Operation, kind: str) -> Answer:
@@ -226,10 +232,17 @@ def _too_large() -> Refusal:
     return Refusal(413, "RequestContentTooLarge", f"The request content is larger than the allowed {BODY_LIMIT} bytes.")
 
 
-def _json_object(environ: dict[str, Any], content: bytes) -> Json | None:
+def _written(answer: Answer) -> bytes:
+    if answer.body is None:
+        return b""
+    return answer.body if isinstance(answer.body, bytes) else orjson.dumps(answer.body)
+
+
+def _json_object(call: Call) -> Json | None:
+    content = call.raw
     if not content.strip():
         return None
-    kind = environ.get("CONTENT_TYPE", "application/json").split(";")[0].strip().lower()
+    kind = call.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in ("application/json", "text/json", ""):
         raise Refusal(
             415,

@@ -38,6 +38,8 @@ class JobTask:
     group: Json | None = None
     children: "list[JobTask]" = field(default_factory=list)
     errors: list[Json] = field(default_factory=list)
+    #: What the task of a recovery plan's action carries out; never shown.
+    action: Any = None
 
     def json(self) -> Json:
         group = None if self.group is None else {**self.group, "childTasks": [child.json() for child in self.children]}

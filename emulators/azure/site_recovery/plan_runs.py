@@ -7,6 +7,7 @@ from emulators.azure.arm import Refusal
 from emulators.azure.site_recovery import failback, failover, test_failovers
 from emulators.azure.site_recovery.failover import Run
 from emulators.azure.site_recovery.jobs import Cancelled, Job, JobTask, Work, begin, end, under_lock
+from emulators.azure.site_recovery.plan_actions import Action, ActionRun, Taking, action_task, run_action
 from emulators.azure.site_recovery.records import Item, Plan, Vault
 from emulators.azure.site_recovery.refusals import Failure
 from emulators.azure.site_recovery.scenarios import SCENARIOS, TaskName
@@ -58,13 +59,20 @@ def tasks_of(plan: Plan, kind: str, direction: str, applies: Callable[[Json, str
         group_task("RecoveryPlanFailoverTask", "All groups failover", "Failover", "RecoveryPlanGroupTaskDetails"),
     ]
     number = 0
+    everybody = [entry for group in plan.groups for entry in group["items"]]
     for group in plan.groups:
         number += group["groupType"] == "Boot"
         name = f"Group {number}" if group["groupType"] == "Boot" else group["groupType"]
-        before = [
-            _action_task(action, f"{name}: pre") for action in group["startGroupActions"] if applies(action, kind, direction)
-        ]
-        after = [_action_task(action, f"{name}: post") for action in group["endGroupActions"] if applies(action, kind, direction)]
+        items = tuple(entry["id"].lower() for entry in (group["items"] if group["groupType"] == "Boot" else everybody))
+        group_id = str(number) if group["groupType"] == "Boot" else name
+        before, after = (
+            [
+                action_task(Action(action, group_id, late, items), f"{name}: {place}")
+                for action in group[key]
+                if applies(action, kind, direction)
+            ]
+            for late, place, key in ((False, "pre", "startGroupActions"), (True, "post", "endGroupActions"))
+        )
         position = {"Shutdown": 1, "Failover": 2}.get(group["groupType"])
         if position is None:
             boot = group_task(f"RecoveryPlanBootGroup{number}Task", f"{name}: start", "Boot", "RecoveryPlanGroupTaskDetails")
@@ -78,21 +86,6 @@ def tasks_of(plan: Plan, kind: str, direction: str, applies: Callable[[Json, str
 def group_task(task_id: str, name: str, kind: str, instance: str) -> JobTask:
     group = {"instanceType": instance, "name": name, "groupId": stable_guid("group", name), "rpGroupType": kind}
     return JobTask(TaskName(task_id, task_id, name), kind=instance, details=None, group=group)
-
-
-def _action_task(action: Json, place: str) -> JobTask:
-    details = action["customDetails"]
-    manual = details.get("instanceType") == "ManualActionDetails"
-    shown: Json = {
-        "instanceType": "ManualActionTaskDetails" if manual else "ScriptActionTaskDetails",
-        "name": action["actionName"],
-    }
-    if manual:
-        shown.update(instructions=details.get("description"), observation=None)
-    else:
-        shown.update(path=details.get("path") or details.get("runbookId"), output=None, isPrimarySideScript=False)
-    name = TaskName("RecoveryPlanActionTask", action["actionName"], f"{place}: {action['actionName']}")
-    return JobTask(name, kind=shown["instanceType"], details=shown)
 
 
 def run_plan(run: PlanRun) -> Work:
@@ -117,7 +110,7 @@ def run_plan(run: PlanRun) -> Work:
 def _one(run: PlanRun, task: JobTask, forward: bool) -> Work:
     run.job.check()
     if task.group is None:
-        yield from _action(run, task)
+        yield from run_action(_seen_by_actions(run), task)
         return
     kind = task.group["rpGroupType"]
     if kind == "Boot":
@@ -148,23 +141,15 @@ def _boot(run: PlanRun, task: JobTask, forward: bool) -> Work:
         end(other, "Succeeded", "Completed", run.service.now())
 
 
-def _action(run: PlanRun, task: JobTask) -> Work:
-    """A manual action suspends the run until somebody resumes it (PLAN-008); others have nothing to run on and are skipped."""
-    if task.kind != "ManualActionTaskDetails" or not run.service.rules.manual_action_waits:
-        task.state, task.description = "Other", "Skipped"
-        return
-    begin(task, run.service.now())
-    run.job.suspend("ManualActionPending")
-    run.plan.status = ("Suspended", "Waiting for user input")
-    run.service.observe("manual-action", run.job.arm_id, action=task.name.name)
-    while run.job.resumed is None:
-        yield 1.0
-        run.job.check()
-    run.job.proceed()
-    run.plan.status = ("InProgress", "InProgress")
-    assert task.details is not None, "a manual action has details"
-    task.details["observation"] = run.job.resumed
-    end(task, "Succeeded", "Completed", run.service.now())
+def _seen_by_actions(run: PlanRun) -> ActionRun:
+    """The run as its actions see it: the machines that take part, and where those that came through are in Azure."""
+    taking = []
+    for member in run.members.values():
+        if member.skipped:
+            continue
+        there = None if member.gone is not None else member.item.test if run.kind == "TestFailover" else member.item.azure
+        taking.append(Taking(member.item, there, member.run.point if member.run is not None else None))
+    return ActionRun(run.service, run.plan, run.job, run.kind, run.direction, taking)
 
 
 def together(run: PlanRun, task: JobTask, members: Sequence[Member], phase: Phase) -> Work:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from emulators.azure.arm import Call, Refusal, read
+from emulators.azure.site_recovery.plan_actions import runbook_id
 from emulators.azure.site_recovery.records import Fabric, Item, Plan, Vault
 from emulators.azure.site_recovery.refusals import refuse
 from emulators.azure.site_recovery.service import Service
@@ -80,12 +81,23 @@ def _action(call: Call, given: Any) -> Json:
     details = read(given, "customDetails", dict, required=True) if isinstance(given, dict) else {}
     if not name or details.get("instanceType") not in _ACTIONS:
         raise _invalid(call, f"The action '{name}' has no kind that is known: {', '.join(_ACTIONS)}.")
+    if details["instanceType"] == "AutomationRunbookActionDetails":
+        _check_runbook(call, name, details.get("runbookId"))
     return {
         "actionName": name,
         "failoverTypes": [str(kind) for kind in read(given, "failoverTypes", list, [])],
         "failoverDirections": [str(direction) for direction in read(given, "failoverDirections", list, [])],
         "customDetails": details,
     }
+
+
+def _check_runbook(call: Call, name: str, given: Any) -> None:
+    """The automation account may be in any region, but in the vault's subscription (PLAN-010)."""
+    parsed = runbook_id(given)
+    if parsed is None:
+        raise _invalid(call, f"The action '{name}': '{given}' is not the id of a runbook.")
+    if not same(parsed.subscription, call.subscription):
+        raise _invalid(call, f"The action '{name}': the runbook must be in the subscription of the vault.")
 
 
 def _invalid(call: Call, message: str) -> Refusal:

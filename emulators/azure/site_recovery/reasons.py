@@ -421,6 +421,12 @@ REASONS: dict[str, Reason] = {
         "RecoveryPlanTooLarge", "The plan has too many groups or machines.", "See the message.", "Split the plan."
     ),
     "plan-empty": _reason("RecoveryPlanEmpty", "The plan holds no machines.", "They were disabled.", "Add machines."),
+    "runbook-failed": _reason(
+        "RecoveryPlanRunbookFailed",
+        "A runbook of the recovery plan has failed.",
+        "The runbook, its automation account or its job has an error; see the output of the job.",
+        "Correct the runbook and run it by hand if its work is still needed.",
+    ),
     # anything a component says that is not in this table
     "provider-error": _reason(
         "559",
