@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from emulators.vcenter.disks import Disk, NoSpace, spaced_uuid
-from emulators.vcenter.layers import Layer, OpenFiles, data_areas, open_layer
+from emulators.vcenter.layers import Layer, OpenFiles, chain, create_delta, data_areas, open_layer
 from emulators.vcenter.vmdk import BLOCK, SECTOR, Descriptor, NotAVmdk, write_descriptor
 
 _COPY = 1024 * 1024
+#: Before the map in a `-ctk.vmdk`: magic, generation, whether change ids are given, their UUID.
+_CTK_HEAD = 4 + 4 + 1 + 47
+#: Files up to this size (descriptors, configurations) and block maps are not counted.
+_SMALL = 64 * 1024
 
 
 class DiskStore:
@@ -21,11 +25,12 @@ class DiskStore:
     def __init__(self, folder: Path, capacity: int, new_uuid: Callable[[], str]):
         self._folder = folder.resolve()
         self.capacity = capacity
-        self._new_uuid = new_uuid
+        self.new_uuid = new_uuid
         self._disks: dict[str, Disk] = {}  # by the relative name of each of their descriptors
         self._lock = threading.RLock()
         self._used = 0
         self._promised: dict[str, Callable[[], None]] = {}  # what writes the files of a folder below, by its name
+        self._files = 0  #: bytes of files that are no part of a disk
         self._open = OpenFiles(ready=lambda path: self._keep_promise(path.parent))
         self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -67,11 +72,22 @@ class DiskStore:
     # disks -----------------------------------------------------------------------------------------------------------
 
     def create(
-        self, relative: str, size: int, *, thin: bool = True, uuid: str = "", source: Path | None = None, later: bool = False
+        self,
+        relative: str,
+        size: int,
+        *,
+        thin: bool = True,
+        uuid: str = "",
+        source: Path | None = None,
+        eager: bool = False,
+        kind: str = "vmfs",
+        adapter: str = "lsilogic",
+        later: bool = False,
     ) -> Disk:
         """Make a disk of `size` bytes (rounded up to sectors), filled from `source` if given. With `later` its files are not
         written yet: who makes it promises them (`promise`, `write_files`).
 
+        `eager` zeroes a thick one beforehand; `kind` is a createType of `vmdk.EXTENTS` (a raw device takes no space here).
         Raises `FileExistsError`, `NoSpace`, `ValueError` (bad path or size)."""
         size = -(-size // SECTOR) * SECTOR
         if size <= 0:
@@ -79,14 +95,17 @@ class DiskStore:
         path = self.path(relative)
         if path.exists():
             raise FileExistsError(f"{relative} exists already")
-        if not thin:
-            self.take(size)
-        descriptor = Descriptor(size, f"{path.stem}-flat.vmdk", "vmfs", uuid or disk_uuid(self._new_uuid()), thin)
-        descriptor.cid = self._new_uuid().replace("-", "")[:8]
+        suffix = "flat" if kind == "vmfs" else "rdm" if kind == "vmfsRawDeviceMap" else "rdmp"
+        uuid = uuid or disk_uuid(self.new_uuid())
+        descriptor = Descriptor(size, f"{path.stem}-{suffix}.vmdk", kind, uuid, thin, adapter, eager=eager and not thin)
+        descriptor.cid = self.new_uuid().replace("-", "")[:8]
         layer = Layer(path, descriptor)
+        if layer.extent.exists():
+            raise FileExistsError(f"{self.relative(layer.extent)} exists already")
+        self.take(layer.allocated())
         if not later:
             write_files(layer)
-        disk = Disk(self, relative, [layer], layer, spaced_uuid(self._new_uuid()))
+        disk = Disk(self, self.relative(path), [layer], layer, spaced_uuid(self.new_uuid()))
         self.know(disk, layer)
         try:
             if source is not None:
@@ -94,6 +113,36 @@ class DiskStore:
         except (OSError, ValueError):
             self.delete(disk)
             raise
+        return disk
+
+    def link(self, source: Disk, point: str, relative: str) -> Disk:
+        """A linked clone: a disk that stands on what `source` held when `point` was pinned. It has a UUID of its own.
+
+        Raises `FileExistsError`, `KeyError` (no such point), `ValueError` (bad path, another datastore)."""
+        if source.store is not self:
+            raise ValueError("a linked clone lies on the datastore of its source")
+        path = self.path(relative)
+        if path.exists():
+            raise FileExistsError(f"{relative} exists already")
+        with source.lock:
+            below = source.pins[point]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            layer = create_delta(path, below)
+            layer.descriptor.uuid = disk_uuid(self.new_uuid())
+            write_descriptor(path, layer.descriptor)
+            return self._linked(source, [layer], source.frozen.get(point, source.map))
+
+    def _linked(self, source: Disk, layers: list[Layer], blocks: Any) -> Disk:
+        disk = Disk(self, self.relative(layers[0].path), layers, layers[-1], spaced_uuid(self.new_uuid()), lock=source.lock)
+        disk.source, disk.generation = source, 2
+        if blocks is not None:
+            disk.map = (blocks > 0).astype(np.uint32)
+        parent = layers[0].parent
+        assert parent is not None, "a linked clone stands on something"
+        source.pins[_link_key(disk)] = parent
+        source.clones.append(disk)
+        for layer in layers:
+            self.know(disk, layer)
         return disk
 
     def open(self, relative: str) -> Disk:
@@ -104,35 +153,66 @@ class DiskStore:
             if found is not None:
                 return found
             layers = [open_layer(path)]
-            while layers[-1].descriptor.parent:
+            source: Disk | None = None
+            while layers[-1].descriptor.parent and source is None:
                 if len(layers) > 256:
                     raise NotAVmdk(f"{relative} has too many parents")
-                parent = self.path(self.relative(layers[-1].path.with_name(layers[-1].descriptor.parent)))
-                layers[-1].parent = open_layer(parent)
-                layers.append(layers[-1].parent)
+                below = self._below(layers[-1])
+                source = self._disks.get(self.relative(below))
+                if source is None and below.parent != path.parent:
+                    source = self.open(self.relative(below))
+                if source is None:
+                    layers[-1].parent = open_layer(below)
+                    layers.append(layers[-1].parent)
+                else:
+                    layers[-1].parent = next(layer for layer in source.layers if layer.path == below)
             layers.reverse()
-            base = layers[0]
-            if not base.descriptor.uuid:
-                base.descriptor.uuid = disk_uuid(self._new_uuid())
-                write_descriptor(base.path, base.descriptor)
-            disk = Disk(self, self.relative(base.path), layers, layers[-1], spaced_uuid(self._new_uuid()))
-            for layer in layers:
-                self.know(disk, layer)
-            disk.map, disk.generation = self._load_generations(disk)
-            disk.held = int(np.count_nonzero(disk.map))
+            if not layers[0].descriptor.uuid:
+                layers[0].descriptor.uuid = disk_uuid(self.new_uuid())
+                write_descriptor(layers[0].path, layers[0].descriptor)
+            if source is not None:
+                disk = self._linked(source, layers, source.map)
+            else:
+                disk = Disk(self, self.relative(layers[0].path), layers, layers[-1], spaced_uuid(self.new_uuid()))
+                for layer in layers:
+                    self.know(disk, layer)
+            self._load_generations(disk)
+            if self._files:  # its extents may have come as plain files
+                self.count_files()
             self.recount()
             return disk
 
+    def _below(self, layer: Layer) -> Path:
+        """The file that a delta stands on. Raises `ValueError` when it would leave the datastore."""
+        hint = os.path.normpath(layer.path.parent / layer.descriptor.parent)
+        if not Path(hint).is_relative_to(self._folder):
+            raise ValueError(f"the parent of {layer.path.name} leaves the datastore")
+        return self.path(self.relative(Path(hint)))
+
     def delete(self, disk: Disk) -> None:
-        """Remove a disk and all its files."""
+        """Remove a disk and all its files, but for the layers that linked clones stand on: those go with the last of them."""
         self._keep_promise(disk.layers[0].path)
         with disk.lock:
-            for layer in list(disk.layers):
+            kept = {id(layer) for clone in disk.clones for layer in chain(clone.layers[0].parent)}
+            for layer in [layer for layer in disk.layers if id(layer) not in kept]:
                 self.forget(layer)
                 layer.close()
                 layer.extent.unlink(missing_ok=True)
                 layer.path.unlink(missing_ok=True)
-            tracking_file(disk).unlink(missing_ok=True)
+            if not disk.gone:
+                tracking_file(disk).unlink(missing_ok=True)
+            left = [layer for layer in disk.layers if id(layer) in kept]
+            disk.gone = True
+            if left:
+                disk.layers = left
+                disk.pins = {_link_key(clone): disk.pins[_link_key(clone)] for clone in disk.clones}
+                disk.frozen, disk.top = {}, next(iter(disk.pins.values()))
+            if disk.source is not None and not left:
+                source, disk.source = disk.source, None
+                source.clones.remove(disk)
+                source.unpin(_link_key(disk))
+                if source.gone and not source.clones:
+                    self.delete(source)
         self.recount()
 
     def know(self, disk: Disk, layer: Layer) -> None:
@@ -166,33 +246,66 @@ class DiskStore:
             self._used += count
 
     def recount(self) -> None:
-        """Count the space again, after something was deleted."""
+        """Count the space of the disks again, after something was deleted."""
         with self._lock:
-            self._used = sum(disk.used() for disk in self.disks())
+            self._used = self._files + sum(disk.used() for disk in self.disks())
+
+    def count_files(self) -> None:
+        """Count what other files take, too: all of the folder is looked at."""
+        with self._lock:
+            extents = {layer.extent for disk in self.disks() for layer in disk.layers}
+            sizes = [_size_of(Path(place) / name) for place, _, names in os.walk(self._folder) for name in names]
+            counted = (size for path, size in sizes if path not in extents and not path.name.endswith("-ctk.vmdk"))
+            self._files = sum(size for size in counted if size > _SMALL)
+            self.recount()
+
+    def add_file(self, size: int) -> None:
+        """Count a file that is no part of a disk. Raises `NoSpace`."""
+        if size > _SMALL:
+            with self._lock:
+                self.take(size)
+                self._files += size
 
     # change tracking on disk -----------------------------------------------------------------------------------------
 
     def save_generations(self, disk: Disk) -> None:
         """Keep the block map beside the disk (`-ctk.vmdk`), so that it is found again with the file."""
-        if not disk.unsaved:
+        if not disk.unsaved or disk.gone:
             return
         disk.unsaved = False
-        tracking_file(disk).write_bytes(b"CTK1" + disk.generation.to_bytes(4, "little") + disk.generations.tobytes())
+        head = b"CTK2" + disk.generation.to_bytes(4, "little") + bytes([disk.tracking]) + disk.change_uuid.encode()
+        tracking_file(disk).write_bytes(head + disk.generations.tobytes())
 
-    def _load_generations(self, disk: Disk) -> tuple[Any, int]:
-        blocks = -(-disk.size // BLOCK)
+    def _load_generations(self, disk: Disk) -> None:
+        """Read the block map that was kept; without one, everything that holds data counts as written in generation 1."""
+        blocks = disk.layers[0].blocks
         try:
             kept = tracking_file(disk).read_bytes()
         except FileNotFoundError:
             kept = b""
-        if kept[:4] == b"CTK1" and len(kept) == 8 + 4 * blocks:
-            return np.frombuffer(kept[8:], np.uint32).copy(), int.from_bytes(kept[4:8], "little")
-        generations = np.zeros(blocks, np.uint32)
-        for start, stop in data_areas(disk.layers[0].file, disk.size):
-            generations[start // BLOCK : -(-stop // BLOCK)] = 1
-        for layer in disk.layers[1:]:
-            generations[np.nonzero(layer.grains[:blocks])[0]] = 1
-        return generations, 2
+        if kept[:4] == b"CTK2" and len(kept) == _CTK_HEAD + 4 * blocks:
+            disk.map = np.frombuffer(kept[_CTK_HEAD:], np.uint32).copy()
+            disk.generation, disk.tracking = int.from_bytes(kept[4:8], "little"), bool(kept[8])
+            disk.change_uuid = kept[9:_CTK_HEAD].decode("ascii", "replace")
+            return
+        generations, disk.generation = disk.generations, 2
+        base = disk.layers[0]
+        if base.present is not None:
+            generations[base.present] = 1
+        for layer in disk.layers:
+            if layer.grains is not None:
+                generations[np.nonzero(layer.grains[:blocks])[0]] = 1
+
+
+def _size_of(path: Path) -> tuple[Path, int]:
+    try:
+        return path, 0 if path.is_symlink() else path.stat().st_size
+    except OSError:  # it went meanwhile
+        return path, 0
+
+
+def _link_key(clone: Disk) -> str:
+    return f"clone {clone.name}"
 
 
 def write_files(layer: Layer) -> None:

@@ -59,7 +59,8 @@ class OpenFiles:
 class Layer:
     """One extent and its descriptor. `grains` is None for a base extent, else the grain table: sector of each block, or 0.
 
-    `lock` is its disk's lock: it is held while `file` is used.
+    `present` tells for each block of a base extent whether it was ever written; None for never. `lock` is the lock of its disk's
+    family: it is held while `file` is used.
     """
 
     path: Path
@@ -67,6 +68,7 @@ class Layer:
     handle: int = -1
     parent: "Layer | None" = None
     grains: Any = None
+    present: Any = None
     end: int = 0
     lock: Any = None
     pool: OpenFiles | None = None
@@ -86,9 +88,42 @@ class Layer:
     def extent(self) -> Path:
         return self.path.with_name(self.descriptor.extent)
 
+    @property
+    def blocks(self) -> int:
+        return -(-self.descriptor.size // BLOCK)
+
     def allocated(self) -> int:
-        """Bytes of data this delta holds."""
-        return int(np.count_nonzero(self.grains)) * BLOCK if self.grains is not None else 0
+        """Bytes that this extent takes: the blocks it holds, or all of a thick one. A raw device lies elsewhere."""
+        if self.grains is not None:
+            return int(np.count_nonzero(self.grains)) * BLOCK
+        if self.descriptor.kind != "vmfs":
+            return 0
+        if not self.descriptor.thin:
+            return self.descriptor.size
+        return min(int(np.count_nonzero(self.present)) * BLOCK, self.descriptor.size) if self.present is not None else 0
+
+    def missing(self, first: int, last: int) -> int:
+        """How many of these blocks a write would add to what the extent takes."""
+        if self.grains is not None:
+            return zeros(self.grains, first, last)
+        if not self.descriptor.thin or self.descriptor.kind != "vmfs":
+            return 0
+        return last - first if self.present is None else zeros(self.present, first, last)
+
+    def note_written(self, first: int, last: int) -> None:
+        """Blocks of a base extent hold something now."""
+        if self.present is None:
+            self.present = np.zeros(self.blocks, np.bool_)
+        self.present[first:last] = True
+
+    def needs(self, other: "Layer") -> int:
+        """Bytes that taking over the grains of a delta would add."""
+        taken = np.nonzero(other.grains)[0]
+        if self.grains is not None:
+            return int(np.count_nonzero(self.grains[taken] == 0)) * BLOCK
+        if not self.descriptor.thin or self.descriptor.kind != "vmfs":
+            return 0
+        return (len(taken) if self.present is None else int(np.count_nonzero(~self.present[taken]))) * BLOCK
 
     def close(self) -> None:
         if self.handle >= 0:
@@ -111,17 +146,22 @@ def open_layer(path: Path) -> Layer:
             layer.end = -(-os.fstat(file).st_size // BLOCK) * BLOCK
         elif os.fstat(file).st_size < descriptor.size:
             raise NotAVmdk(f"{descriptor.extent} is shorter than its descriptor says")
+        else:
+            for start, stop in data_areas(file, descriptor.size):
+                layer.note_written(start // BLOCK, -(-stop // BLOCK))
     finally:
         os.close(file)
     return layer
 
 
 def create_delta(path: Path, parent: Layer) -> Layer:
+    """An empty delta that stands on `parent`, which may lie in another folder of the datastore."""
     size = parent.descriptor.size
     cid = f"{(int(parent.descriptor.cid, 16) + 1) & 0xFFFFFFFF:08x}"
     below = parent.descriptor
+    hint = os.path.relpath(parent.path, path.parent)
     descriptor = Descriptor(
-        size, f"{path.stem}-delta.vmdk", "vmfsSparse", below.uuid, below.thin, below.adapter, parent.path.name, cid, below.cid
+        size, f"{path.stem}-delta.vmdk", "vmfsSparse", below.uuid, below.thin, below.adapter, hint, cid, below.cid
     )
     shape = delta_shape(size)
     file = os.open(path.with_name(descriptor.extent), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -129,7 +169,8 @@ def create_delta(path: Path, parent: Layer) -> Layer:
     os.ftruncate(file, shape.data_offset)
     write_descriptor(path, descriptor)
     os.close(file)
-    return Layer(path, descriptor, -1, parent, np.zeros(shape.tables * GRAINS_PER_TABLE, np.uint32), shape.data_offset)
+    grains = np.zeros(shape.tables * GRAINS_PER_TABLE, np.uint32)
+    return Layer(path, descriptor, parent=parent, grains=grains, end=shape.data_offset)
 
 
 def chain(layer: Layer | None) -> Iterator[Layer]:
@@ -173,6 +214,72 @@ def write_grain(layer: Layer, block: int, data: memoryview) -> None:
     shape = delta_shape(layer.descriptor.size)
     write_at(layer.file, (layer.end // SECTOR).to_bytes(4, "little"), shape.table_offset + 4 * block)
     layer.end += BLOCK
+
+
+def take_over(layer: Layer, child: Layer) -> None:
+    """Move the grains of a delta down into the layer below it. There is room for them."""
+    size = layer.descriptor.size
+    for block in np.nonzero(child.grains)[0]:
+        number = int(block)
+        data = read(child, number * BLOCK, min(BLOCK, size - number * BLOCK))
+        if layer.grains is None:
+            write_at(layer.file, data, number * BLOCK)
+            layer.note_written(number, number + 1)
+        elif layer.grains[number]:
+            write_at(layer.file, data, int(layer.grains[number]) * SECTOR)
+        else:
+            write_grain(layer, number, memoryview(data.ljust(BLOCK, b"\0")))
+
+
+def rewrite(layer: Layer) -> None:
+    """Write a delta anew with its grains in the order of the disk and without gaps; whole or not at all."""
+    fresh = create_delta(layer.path.with_name(layer.path.name + ".new"), layer.parent or layer)
+    fresh.path.unlink()
+    try:
+        for block in np.nonzero(layer.grains)[0]:
+            grain = os.pread(layer.file, BLOCK, int(layer.grains[block]) * SECTOR)
+            write_grain(fresh, int(block), memoryview(grain.ljust(BLOCK, b"\0")))
+        layer.close()
+        fresh.close()
+        fresh.extent.replace(layer.extent)
+    finally:
+        fresh.close()
+        fresh.extent.unlink(missing_ok=True)
+    layer.grains, layer.end = fresh.grains, fresh.end
+
+
+def squeeze(layer: Layer) -> None:
+    """Write a base extent anew without the blocks that hold only zeros; whole or not at all."""
+    fresh, size, empty = layer.extent.with_name(layer.extent.name + ".new"), layer.descriptor.size, bytes(BLOCK)
+    kept = layer.present.copy()
+    try:
+        with fresh.open("wb") as file:
+            file.truncate(size)
+            for block in map(int, np.flatnonzero(layer.present)):
+                data = read(layer, block * BLOCK, min(BLOCK, size - block * BLOCK))
+                if data == empty[: len(data)]:
+                    kept[block] = False
+                else:
+                    file.seek(block * BLOCK)
+                    file.write(data)
+        layer.close()
+        fresh.replace(layer.extent)
+    finally:
+        fresh.unlink(missing_ok=True)
+    layer.present = kept
+
+
+def zeros(blocks: Any, first: int, last: int) -> int:
+    """How many of the blocks are 0."""
+    return int(not blocks[first]) if last - first == 1 else (last - first) - int(np.count_nonzero(blocks[first:last]))
+
+
+def runs(blocks: Any) -> Iterator[tuple[int, int]]:
+    """Numbers in rising order as (first, after the last) of each run."""
+    if not len(blocks):
+        return
+    for run in np.split(blocks, np.flatnonzero(np.diff(blocks) != 1) + 1):
+        yield int(run[0]), int(run[-1]) + 1
 
 
 def data_areas(file: int, size: int) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,15 @@ _COWD = struct.Struct("<4sIIIIIIIIII")
 _LIMIT = 64 * 1024
 
 
+#: createType -> the kind of its extent: a whole disk, a delta, and mappings of a raw device (virtual and physical mode).
+EXTENTS = {
+    "vmfs": "VMFS",
+    "vmfsSparse": "VMFSSPARSE",
+    "vmfsRawDeviceMap": "VMFSRDM",
+    "vmfsPassthroughRawDeviceMap": "VMFSRDM",
+}
+
+
 class NotAVmdk(ValueError):
     """The file is not a VMDK that this emulator wrote or can read; the message says which file and why."""
 
@@ -23,19 +32,19 @@ class Descriptor:
 
     size: int
     extent: str
-    kind: str  #: vmfs (whole disk) or vmfsSparse (delta)
+    kind: str  #: a key of `EXTENTS`
     uuid: str
     thin: bool
     adapter: str = "lsilogic"
-    parent: str = ""
+    parent: str = ""  #: relative to the descriptor's folder; a linked clone's lies in another one
     cid: str = "fffffffe"
     parent_cid: str = "ffffffff"
+    eager: bool = False  #: every block was zeroed when the disk was made: all of it counts as allocated
 
 
 def write_descriptor(path: Path, descriptor: Descriptor) -> None:
     """Write the descriptor file, whole or not at all."""
     sectors = descriptor.size // SECTOR
-    extent_kind = "VMFS" if descriptor.kind == "vmfs" else "VMFSSPARSE"
     lines = [
         "# Disk DescriptorFile",
         "version=1",
@@ -49,7 +58,7 @@ def write_descriptor(path: Path, descriptor: Descriptor) -> None:
     lines += [
         "",
         "# Extent description",
-        f'RW {sectors} {extent_kind} "{descriptor.extent}"',
+        f'RW {sectors} {EXTENTS[descriptor.kind]} "{descriptor.extent}"',
         "",
         "# The Disk Data Base",
         "#DDB",
@@ -63,6 +72,8 @@ def write_descriptor(path: Path, descriptor: Descriptor) -> None:
     ]
     if descriptor.thin:
         lines.append('ddb.thinProvisioned = "1"')
+    if descriptor.eager:
+        lines.append('ddb.eagerlyScrubbed = "1"')
     fresh = path.with_name(path.name + ".new")
     fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
     fresh.replace(path)
@@ -75,22 +86,26 @@ def read_descriptor(path: Path) -> Descriptor:
     if not text.startswith("# Disk DescriptorFile"):
         raise NotAVmdk(f"{path.name} is not a VMDK descriptor")
     values = {k.strip(): v.strip().strip('"') for k, _, v in (line.partition("=") for line in text.splitlines() if "=" in line)}
-    extent = re.search(r'^RW (\d+) (VMFS|VMFSSPARSE|FLAT) "([^"/\\]+)"', text, re.MULTILINE)
+    extent = re.search(r'^RW (\d+) (VMFS|VMFSSPARSE|VMFSRDM|FLAT) "([^"/\\]+)"', text, re.MULTILINE)
     if extent is None:
         raise NotAVmdk(f"{path.name} names no extent that can be read")
     parent = values.get("parentFileNameHint", "")
-    if "/" in parent or "\\" in parent:
-        raise NotAVmdk(f"{path.name} has its parent in another folder")
+    if parent.startswith("/") or "\\" in parent:
+        raise NotAVmdk(f"{path.name} has its parent on another datastore")
+    kind = values.get("createType", "")
+    if EXTENTS.get(kind) != extent[2]:
+        kind = "vmfsSparse" if extent[2] == "VMFSSPARSE" else "vmfs"
     return Descriptor(
         size=int(extent[1]) * SECTOR,
         extent=extent[3],
-        kind="vmfsSparse" if extent[2] == "VMFSSPARSE" else "vmfs",
+        kind=kind,
         uuid=_joined(values.get("ddb.uuid", "")),
         thin=values.get("ddb.thinProvisioned") == "1",
         adapter=values.get("ddb.adapterType", "lsilogic"),
         parent=parent,
         cid=values.get("CID", "fffffffe"),
         parent_cid=values.get("parentCID", "ffffffff"),
+        eager=values.get("ddb.eagerlyScrubbed") == "1",
     )
 
 

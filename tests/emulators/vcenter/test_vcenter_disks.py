@@ -1,5 +1,6 @@
 """The disk engine against a plain model, and against qemu-img."""
 
+import itertools
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from emulators.clock import Clock
 from emulators.vcenter.disk_store import DiskStore
-from emulators.vcenter.disks import NoSpace
+from emulators.vcenter.disks import Disk, NoSpace
+from emulators.vcenter.objects.virtual_disks import copy_bytes
 from emulators.vcenter.vmdk import BLOCK, NotAVmdk
 
 SIZE = 5 * BLOCK + 512
@@ -22,84 +24,199 @@ def a_store(folder: Path, capacity: int = 64 * MIB) -> DiskStore:
     return DiskStore(folder, capacity, Clock(seed=1).uuid)
 
 
-WRITES = st.tuples(st.just("write"), st.integers(0, SIZE - 1), st.binary(min_size=1, max_size=24), st.integers(1, 8000))
+PICK = st.integers(0, 9)
+WRITES = st.tuples(st.just("write"), PICK, st.integers(0, SIZE - 1), st.binary(min_size=1, max_size=24), st.integers(1, 8000))
 STEPS = st.one_of(
     WRITES,
     WRITES,
-    st.tuples(st.just("pin")),
-    st.tuples(st.just("revert"), st.integers(0, 9)),
-    st.tuples(st.just("unpin"), st.integers(0, 9)),
-    st.tuples(st.just("reopen")),
+    st.tuples(st.just("pin"), PICK),
+    st.tuples(st.just("pin"), PICK),
+    st.tuples(st.sampled_from(["revert", "unpin", "link"]), PICK, PICK),
+    st.tuples(st.sampled_from(["reopen", "copy", "grow", "shrink", "delete", "defragment"]), PICK),
 )
 
 
+class Machine:
+    """What one disk should be: bytes, bytes at each point, and which blocks were touched when."""
+
+    def __init__(self, disk: Disk, now: bytes):
+        self.disk, self.now = disk, bytearray(now)
+        self.points: dict[str, bytes] = {}
+        self.ids: dict[str, tuple[str, int]] = {}  # change uuid and generation at each point, also of points that are gone
+        self.before: dict[str, int] = {}  # how many touches there were at each point
+        self.then: dict[str, bytes] = {}
+        self.touched: list[set[int]] = []
+
+    def touch(self, first: int, last: int) -> None:
+        self.touched.append(set(range(first // BLOCK, -(-last // BLOCK))))
+
+
 class Model:
-    """What the disk should be: bytes, and bytes per point, and what each change id promised."""
+    """All disks of one datastore."""
 
     def __init__(self, store: DiskStore):
         self.store = store
-        self.disk = store.create("vm/vm.vmdk", SIZE)
-        self.now = bytearray(SIZE)
-        self.points: dict[str, bytes] = {}
-        self.then: list[tuple[int, bytes]] = []
+        self.machines = [Machine(store.create("vm0/vm0.vmdk", SIZE), bytes(SIZE))]
         self.count = 0
 
-    def write(self, offset: int, piece: bytes, times: int) -> None:
-        data = (piece * times)[: SIZE - offset]
-        self.disk.write(offset, data)
-        self.now[offset : offset + len(data)] = data
+    def pick(self, choice: int) -> Machine:
+        return self.machines[choice % len(self.machines)]
 
-    def pin(self) -> None:
+    def name(self) -> str:
+        self.count += 1
+        return f"vm{self.count}/vm{self.count}.vmdk"
+
+    def write(self, choice: int, offset: int, piece: bytes, times: int) -> None:
+        one = self.pick(choice)
+        data = (piece * times)[: len(one.now) - offset]
+        one.disk.write(offset, data)
+        one.now[offset : offset + len(data)] = data
+        one.touch(offset, offset + len(data))
+
+    def pin(self, choice: int) -> None:
+        one = self.pick(choice)
         self.count += 1
         key = f"snapshot-{self.count}"
-        self.disk.pin(key)
-        self.points[key] = bytes(self.now)
-        self.then.append((self.disk.generation, bytes(self.now)))
+        one.disk.pin(key)
+        one.points[key] = one.then[key] = bytes(one.now)
+        one.ids[key] = (one.disk.change_uuid, one.disk.generation)
+        one.before[key] = len(one.touched)
 
-    def revert(self, choice: int) -> None:
-        if self.points:
-            key = sorted(self.points)[choice % len(self.points)]
-            self.disk.revert(key)
-            self.now[:] = self.points[key]
+    def revert(self, choice: int, which: int) -> None:
+        one = self.pick(choice)
+        if one.points:
+            key = sorted(one.points)[which % len(one.points)]
+            one.disk.revert(key)
+            one.now[:] = one.points[key]
+            one.touch(0, len(one.now))
 
-    def unpin(self, choice: int) -> None:
-        if self.points:
-            key = sorted(self.points)[choice % len(self.points)]
-            self.disk.unpin(key)
-            del self.points[key]
+    def unpin(self, choice: int, which: int) -> None:
+        one = self.pick(choice)
+        if one.points:
+            key = sorted(one.points)[which % len(one.points)]
+            one.disk.unpin(key)
+            del one.points[key]
 
-    def reopen(self) -> None:
-        if not self.points:  # who holds the points (the machine's record) is not kept in the file
-            name = self.disk.file_name
-            self.disk.close()
+    def link(self, choice: int, which: int) -> None:
+        one = self.pick(choice)
+        if one.points and len(self.machines) < 5:
+            key = sorted(one.points)[which % len(one.points)]
+            self.machines.append(Machine(self.store.link(one.disk, key, self.name()), one.points[key]))
+
+    def copy(self, choice: int) -> None:
+        one = self.pick(choice)
+        if len(self.machines) < 5:
+            made = self.store.create(self.name(), len(one.now))
+            copy_bytes(one.disk, made)
+            self.machines.append(Machine(made, one.now))
+
+    def grow(self, choice: int) -> None:
+        one = self.pick(choice)
+        size = len(one.now) + BLOCK
+        if one.points or one.disk.clones or one.disk.source:
+            with pytest.raises(ValueError, match="snapshots"):
+                one.disk.grow(size)
+        else:
+            one.disk.grow(size)
+            one.now.extend(bytes(BLOCK))
+
+    def shrink(self, choice: int) -> None:
+        one = self.pick(choice)
+        if not one.points and not one.disk.clones and not one.disk.source:
+            one.disk.shrink()
+
+    def defragment(self, choice: int) -> None:
+        self.pick(choice).disk.defragment()
+
+    def delete(self, choice: int) -> None:
+        if len(self.machines) > 1:
+            one = self.pick(choice)
+            self.store.delete(one.disk)
+            self.machines.remove(one)
+
+    def reopen(self, _: int) -> None:
+        if len(self.machines) == 1 and not self.machines[0].points:  # who holds the points is not kept in the files
+            one = self.machines[0]
+            name = one.disk.file_name
+            one.disk.close()
+            self.store.close()
             self.store = a_store(self.store.folder)
-            self.disk = self.store.open(name)
+            one.disk = self.store.open(name)
 
     def check(self) -> None:
-        assert self.disk.read(0, SIZE) == self.now
-        for key, content in self.points.items():
-            assert self.disk.read(0, SIZE, at=self.disk.pins[key]) == content
-        for generation, content in self.then:
-            told = bytearray(SIZE)
-            for start, length in self.disk.changed_areas(generation):
-                told[start : start + length] = b"\1" * length
-            assert all(told[i] for i in range(SIZE) if content[i] != self.now[i])
-        held = {layer.path.name for layer in self.disk.layers}
-        assert {p.name for p in self.disk.layers[0].path.parent.glob("vm*.vmdk") if "-flat" not in p.name} - held <= {
-            *(layer.descriptor.extent for layer in self.disk.layers),
-            "vm-ctk.vmdk",
-        }
+        for one in self.machines:
+            size = len(one.now)
+            assert one.disk.size == size
+            assert one.disk.read(0, size) == one.now
+            for key, content in one.points.items():
+                assert one.disk.read(0, size, at=one.disk.pins[key]) == content
+            self.check_changes(one)
+            assert self.blocks(one, 1) >= {n for n in range(-(-size // BLOCK)) if any(one.now[n * BLOCK : (n + 1) * BLOCK])}
+            assert not one.disk.merges
+        assert self.store.free == self.store.capacity - sum(disk.used() for disk in self.store.disks())
+
+    def check_changes(self, one: Machine) -> None:
+        """Between a point and a later one (or now): what differs is told, and nothing that was not touched in between."""
+        for key, (uuid, generation) in one.ids.items():
+            if uuid != one.disk.change_uuid:
+                continue  # tracking was started anew since
+            later = [other for other in one.points if one.before[other] >= one.before[key] and one.ids[other][0] == uuid]
+            later = [other for other in later if one.ids[other][1] >= generation]
+            for until, content, end in [
+                *((other, one.points[other], one.before[other]) for other in later),
+                (None, bytes(one.now), len(one.touched)),
+            ]:
+                told = self.blocks(one, generation, until)
+                old = one.then[key].ljust(len(content), b"\0")
+                differ = {n // BLOCK for n in range(0, len(content), BLOCK) if content[n : n + BLOCK] != old[n : n + BLOCK]}
+                assert differ <= told
+                assert told <= set().union(*one.touched[one.before[key] : end])
+
+    def blocks(self, one: Machine, since: int, until: str | None = None) -> set[int]:
+        areas = one.disk.changed_areas(since, at=until)
+        assert all(a[0] + a[1] < b[0] for a, b in itertools.pairwise(areas)), "areas that touch are one"
+        return {n for start, length in areas for n in range(start // BLOCK, -(-(start + length) // BLOCK))}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
-@given(st.lists(STEPS, max_size=14))
-def test_disk_equals_a_plain_model_whatever_happens(steps):
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+@given(st.lists(STEPS, max_size=16))
+def test_disks_equal_a_plain_model_whatever_happens(steps):
     with tempfile.TemporaryDirectory() as folder:
         model = Model(a_store(Path(folder)))
         for name, *arguments in steps:
             getattr(model, name)(*arguments)
         model.check()
+        for one in list(model.machines):
+            model.store.delete(one.disk)
+        assert not list(Path(folder).rglob("*.vmdk")), "what is deleted leaves no file behind"
+        assert model.store.free == model.store.capacity
         model.store.close()
+
+
+def test_a_merge_without_room_waits_until_there_is_some(tmp_path):
+    store = a_store(tmp_path, capacity=4 * BLOCK)
+    disk = store.create("web/web.vmdk", 8 * BLOCK)
+    disk.pin("a")
+    disk.write(0, b"x" * 2 * BLOCK)
+    other = store.create("other.vmdk", 8 * BLOCK)
+    other.write(0, b"y" * BLOCK)
+    with pytest.raises(NoSpace):
+        disk.unpin("a")
+    assert (disk.merges, disk.pins) == (True, {})
+    assert disk.read(0, 2 * BLOCK) == b"x" * 2 * BLOCK
+    store.delete(other)
+    disk.consolidate()
+    assert (disk.merges, len(disk.layers)) == (False, 1)
+    assert disk.read(0, 2 * BLOCK) == b"x" * 2 * BLOCK
+
+
+def test_an_eagerly_zeroed_disk_holds_all_of_itself_a_lazy_one_what_was_written(tmp_path):
+    store = a_store(tmp_path)
+    eager, lazy = (store.create(f"{name}.vmdk", MIB, thin=False, eager=name == "eager") for name in ("eager", "lazy"))
+    assert store.free == store.capacity - 2 * MIB
+    assert (eager.changed_areas(1), lazy.changed_areas(1)) == ([(0, MIB)], [])
+    eager.close()
+    assert a_store(tmp_path).open("eager.vmdk").changed_areas(1) == [(0, MIB)]
 
 
 def test_removing_every_snapshot_leaves_one_file_with_the_latest_bytes(tmp_path):
