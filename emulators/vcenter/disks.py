@@ -1,8 +1,8 @@
 """Virtual disks with bytes: layers, the points that snapshots pin, and a map of which 64 KiB block changed in which generation.
 
 A `Disk` is one VMDK family: the base extent and the deltas that snapshots put on it. Its `top` takes the writes; layers that a
-snapshot refers to are *pinned* and never change again. A linked clone has no base of its own: it stands on a point of another disk,
-and the two share one lock.
+snapshot refers to are *pinned* and never change again. A linked clone has no base of its own: it stands on a point of another
+disk, and the two share one lock.
 """
 
 import os
@@ -165,7 +165,7 @@ class Disk:
                     rewrite(layer)
 
     def make_thick(self) -> None:
-        """Take the whole size from the datastore and zero what was never written. Raises `NoSpace`, and then nothing has changed."""
+        """Take the whole size from the datastore and zero what was never written. Raises `NoSpace` before anything is changed."""
         with self.lock:
             base = self.layers[0]
             if base.grains is not None or base.descriptor.kind != "vmfs":

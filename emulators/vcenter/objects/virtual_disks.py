@@ -1,5 +1,6 @@
 """VirtualDiskManager: disks by their datastore path, attached or not."""
 
+from collections.abc import Callable
 from typing import Any
 
 from emulators.vcenter.disks import Disk, NoSpace
@@ -33,10 +34,10 @@ def _source(call: Call, args: Any) -> tuple[Place, Disk]:
     return opened(call, args["name"], args.get("datacenter"))
 
 
-def new_disk(call: Call, where: Place, size: int, *, thin: bool, uuid: str = "") -> Disk:
+def new_disk(call: Call, where: Place, size: int, *, thin: bool, uuid: str = "", eager: bool = False) -> Disk:
     """A disk at a path. Raises the faults of vim25 for what cannot be."""
     try:
-        return where.store.create(where.relative, size, thin=thin, uuid=uuid)
+        return where.store.create(where.relative, size, thin=thin, uuid=uuid, eager=eager)
     except FileExistsError:
         raise Fault("FileAlreadyExists", f"File {where.label} exists already", file=where.label) from None
     except NoSpace as error:
@@ -72,7 +73,7 @@ def create(call: Call, _disks: Any, args: Any) -> Work:
     where = place(call, args["name"], args.get("datacenter"))
     if not where.path.parent.is_dir():
         raise Fault("FileNotFound", f"The folder of {where.label} was not found", file=where.label)
-    new_disk(call, where, size, thin=spec["diskType"] not in _THICK)
+    new_disk(call, where, size, thin=spec["diskType"] not in _THICK, eager=spec["diskType"] == "eagerZeroedThick")
     return where.label
 
 
@@ -91,7 +92,8 @@ def _copy(call: Call, args: Any, *, keep_uuid: bool, like: Record | None = None)
         raise Fault("FileAlreadyExists", "Source and target are the same.", file=target.label)
     make_room(call, target, bool(args.get("force")))
     thin = disk.thin if like is None else like["diskType"] not in _THICK
-    made = new_disk(call, target, disk.size, thin=thin, uuid=disk.uuid if keep_uuid else "")
+    eager = disk.eager if like is None else like["diskType"] == "eagerZeroedThick"
+    made = new_disk(call, target, disk.size, thin=thin, eager=eager, uuid=disk.uuid if keep_uuid else "")
     try:
         copy_bytes(disk, made)
     except NoSpace as error:
@@ -120,48 +122,68 @@ def move(call: Call, _disks: Any, args: Any) -> Work:
     where.store.delete(disk)
 
 
-def extend(call: Call, _disks: Any, args: Any) -> Work:
-    """ExtendVirtualDisk_Task."""
-    yield 1.0
-    where, disk = _source(call, args)
+def _free_for_change(call: Call, where: Place, disk: Disk, *, running: bool) -> None:
+    """Raises `Fault("FileLocked")` while a machine has the disk; with `running`, only one that is on."""
     vm = holder(call, disk)
-    if vm is not None:
-        raise Fault("FileLocked", f"{where.label} is in use by {vm.name}: reconfigure that machine", file=where.label)
+    if vm is not None and (not running or vm.power == "poweredOn"):
+        raise Fault("FileLocked", f"{where.label} is in use by {vm.name}", file=where.label)
+
+
+def _change(
+    call: Call, args: Any, seconds: Callable[[Disk], float], act: Callable[[Disk], None], *, running: bool = True
+) -> Work:
+    """Do something with a disk that nobody uses, after the time that it takes."""
+    yield 1.0 + seconds(_source(call, args)[1])
+    where, disk = _source(call, args)
+    _free_for_change(call, where, disk, running=running)
     try:
-        disk.grow(args["newCapacityKb"] * _KB)
+        act(disk)
     except NoSpace as error:
         raise no_space(where, error) from None
     except ValueError as error:
-        raise invalid_argument("newCapacityKb", str(error)) from None
+        raise Fault("FileFault", f"{where.label}: {error}.", file=where.label) from None
+
+
+def extend(call: Call, _disks: Any, args: Any) -> Work:
+    """ExtendVirtualDisk_Task."""
+    _, disk = _source(call, args)
+    size = args["newCapacityKb"] * _KB
+    if not disk.size <= size <= _LARGEST:
+        raise invalid_argument("newCapacityKb", f"a disk of {disk.size} bytes cannot become {size} bytes.")
+    zeroed = bool(args.get("eagerZero"))
+    yield from _change(call, args, lambda _disk: 0.0, lambda disk: disk.grow(size, zeroed=zeroed), running=False)
 
 
 def inflate(call: Call, _disks: Any, args: Any) -> Work:
-    """InflateVirtualDisk_Task, EagerZeroVirtualDisk_Task: from now on the whole size counts as used."""
-    _, disk = _source(call, args)
-    yield 1.0 + (disk.size - min(disk.used(), disk.size)) / _RATE
-    where, disk = _source(call, args)
-    base = disk.layers[0]
-    if base.descriptor.thin:
-        try:
-            where.store.take(max(0, disk.size - disk.used()))
-        except NoSpace as error:
-            raise no_space(where, error) from None
-        base.descriptor.thin = False
-        write_descriptor(base.path, base.descriptor)
-        where.store.recount()
+    """InflateVirtualDisk_Task, EagerZeroVirtualDisk_Task: from now on the whole size counts as used, and all of it is zeroed."""
+    yield from _change(call, args, lambda disk: max(0, disk.size - disk.used()) / _RATE, Disk.make_thick)
+
+
+def shrink(call: Call, _disks: Any, args: Any) -> Work:
+    """ShrinkVirtualDisk_Task: blocks of zeros give back their space."""
+    yield from _change(call, args, lambda disk: disk.used() / _RATE, Disk.shrink)
+
+
+def defragment(call: Call, _disks: Any, args: Any) -> Work:
+    """DefragmentVirtualDisk_Task: the grains of deltas come into the order of the disk."""
+    yield from _change(call, args, lambda disk: disk.used() / _RATE, Disk.defragment)
 
 
 def zero_fill(call: Call, _disks: Any, args: Any) -> Work:
     """ZeroFillVirtualDisk_Task: every byte becomes zero."""
-    _, disk = _source(call, args)
-    yield 1.0 + disk.used() / _RATE
-    where, disk = _source(call, args)
-    vm = holder(call, disk)
-    if vm is not None and vm.power == "poweredOn":
-        raise Fault("FileLocked", f"{where.label} is in use by {vm.name}", file=where.label)
-    for start, length in disk.changed_areas(1):
-        for offset in range(start, start + length, _PIECE):
-            disk.write(offset, bytes(min(_PIECE, start + length - offset)))
+
+    def fill(disk: Disk) -> None:
+        for start, length in disk.changed_areas(1):
+            for offset in range(start, start + length, _PIECE):
+                disk.write(offset, bytes(min(_PIECE, start + length - offset)))
+
+    yield from _change(call, args, lambda disk: disk.used() / _RATE, fill)
+
+
+def of_virtual_volume(call: Call, _disks: Any, args: Any) -> None:
+    """ImportUnmanagedSnapshot, ReleaseManagedSnapshot: of virtual volumes only, and no datastore here has those."""
+    where, _ = opened(call, args["vdisk"], args.get("datacenter"))
+    raise Fault("InvalidDatastore", f"{where.datastore.name} holds no virtual volumes.", name=where.datastore.name)
 
 
 def set_uuid(call: Call, _disks: Any, args: Any) -> None:
@@ -208,6 +230,10 @@ DISKS_OPERATIONS = {
     "InflateVirtualDisk_Task": inflate,
     "EagerZeroVirtualDisk_Task": inflate,
     "ZeroFillVirtualDisk_Task": zero_fill,
+    "ShrinkVirtualDisk_Task": shrink,
+    "DefragmentVirtualDisk_Task": defragment,
+    "ImportUnmanagedSnapshot": of_virtual_volume,
+    "ReleaseManagedSnapshot": of_virtual_volume,
     "SetVirtualDiskUuid": set_uuid,
     "QueryVirtualDiskUuid": query_uuid,
     "QueryVirtualDiskGeometry": geometry,

@@ -14,6 +14,8 @@ from emulators.vcenter.records import Record, Ref
 
 #: Unit that a SCSI controller itself occupies.
 _SCSI_SELF = 7
+#: The backing of a disk that maps a raw device.
+RAW_DEVICE = "VirtualDiskRawDiskMappingVer1BackingInfo"
 _KB = 1024
 
 
@@ -135,25 +137,30 @@ def _shown_disk(vm: VirtualMachine, settings: Settings, device: Record, disk: Di
     layer = disk.pins.get(pin, disk.top) if pin else disk.top
     backing = _backing(vm, device["backing"], disk, layer)
     if settings.tracking:
-        backing["changeId"] = vm.snapshots[pin].change_ids.get(device["key"]) if pin else disk.change_id
+        told = vm.snapshots[pin].change_ids.get(device["key"]) if pin else disk.change_id if disk.tracking else None
+        if told is not None:
+            backing["changeId"] = told
     place = f"{vm.moid.removeprefix('vm-')}-{device['key']}"
     return Record(device.kind, **{**device.fields, "backing": backing, "diskObjectId": place})
 
 
 def _backing(vm: VirtualMachine, told: Record, disk: Disk, layer: Layer) -> Record:
     backing = Record(
-        "VirtualDiskFlatVer2BackingInfo",
+        told.kind,
         fileName=datastore_path(vm.datastore_name, disk.store.relative(layer.path)),
         datastore=vm.datastore,
         diskMode=told["diskMode"],
-        split=False,
-        writeThrough=False,
-        thinProvisioned=disk.thin,
         uuid=disk.uuid,
         contentId=layer.descriptor.cid.rjust(32, "0"),
-        digestEnabled=False,
         sharing=told["sharing"] or "sharingNone",
     )
+    if told.kind == RAW_DEVICE:
+        names = ("lunUuid", "deviceName", "compatibilityMode")
+        backing.fields.update({name: told[name] for name in names if told[name] is not None})
+    else:
+        backing.fields.update(split=False, writeThrough=False, thinProvisioned=disk.thin, digestEnabled=False)
+        if disk.eager:
+            backing["eagerlyScrub"] = True
     if layer.parent is not None:
         backing["parent"] = _backing(vm, told, disk, layer.parent)
     return backing

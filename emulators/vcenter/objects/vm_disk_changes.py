@@ -3,15 +3,17 @@
 from emulators.vcenter import schema
 from emulators.vcenter.disks import Disk, NoSpace
 from emulators.vcenter.faults import Fault, invalid_argument
-from emulators.vcenter.objects.vm_devices import disk_device, disk_key, place
+from emulators.vcenter.objects.vm_devices import RAW_DEVICE, disk_device, disk_key, place
 from emulators.vcenter.objects.vm_draft import Draft, resolve_controller
 from emulators.vcenter.objects.vm_files import store
-from emulators.vcenter.objects.vm_power import locked_by
+from emulators.vcenter.objects.vm_power import has_shared, locked_by
 from emulators.vcenter.paths import datastore_path, split_path
 from emulators.vcenter.records import Record
 from emulators.vcenter.vmdk import NotAVmdk
 
 _KB = 1024
+#: createType of a raw device mapping -> its compatibilityMode.
+_RAW = {"vmfsRawDeviceMap": "virtualMode", "vmfsPassthroughRawDeviceMap": "physicalMode"}
 
 
 def add(changes: Draft, index: int, change: Record) -> None:
@@ -25,12 +27,20 @@ def add(changes: Draft, index: int, change: Record) -> None:
     if change["fileOperation"] in ("create", "replace"):
         disk = _create(changes, index, device, backing)
     else:
-        disk = _attach(changes, index, backing["fileName"])
+        disk = _attach(changes, index, backing["fileName"], shared=backing["sharing"] == "sharingMultiWriter")
     key = disk_key(changes.settings, controller, unit)
     changes.keys[device["key"]] = key
     changes.settings.devices[key] = disk_device(key, controller["key"], unit, disk, backing["diskMode"] or "persistent")
+    kept = changes.settings.devices[key]["backing"]
     if backing["sharing"]:
-        changes.settings.devices[key]["backing"]["sharing"] = backing["sharing"]
+        kept["sharing"] = backing["sharing"]
+    if disk.kind in _RAW:
+        kept.kind = RAW_DEVICE
+        kept.fields.update(
+            compatibilityMode=_RAW[disk.kind],
+            deviceName=backing["deviceName"] or disk.uuid,
+            lunUuid=backing["lunUuid"] or disk.uuid,
+        )
     changes.disks[key] = disk
 
 
@@ -41,8 +51,11 @@ def _create(changes: Draft, index: int, device: Record, backing: Record) -> Disk
         raise invalid_argument("deviceChange.device.capacityInKB", f"{size} bytes is no size for a disk.")
     disks = store(changes.inventory, vm)
     name = _new_name(changes, backing["fileName"])
+    eager = bool(backing["eagerlyScrub"])
+    thin = not eager and backing["thinProvisioned"] is not False
+    kind = _raw_kind(backing) if backing.kind == RAW_DEVICE else "vmfs"
     try:
-        disk = disks.create(name, size, thin=backing["thinProvisioned"] is not False, uuid=backing["uuid"] or "")
+        disk = disks.create(name, size, thin=thin, eager=eager, kind=kind, uuid=backing["uuid"] or "")
     except FileExistsError:
         raise Fault("FileAlreadyExists", f"File {name} exists already", file=datastore_path(vm.datastore_name, name)) from None
     except NoSpace as error:
@@ -51,6 +64,14 @@ def _create(changes: Draft, index: int, device: Record, backing: Record) -> Disk
         raise invalid_argument("deviceChange.device.backing.fileName", str(error)) from None
     changes.made.append(disk)
     return disk
+
+
+def _raw_kind(backing: Record) -> str:
+    mode = backing["compatibilityMode"] or "virtualMode"
+    kind = next((kind for kind, told in _RAW.items() if told == mode), None)
+    if kind is None:
+        raise invalid_argument("deviceChange.device.backing.compatibilityMode", f"{mode!r} is no mode of a raw device.")
+    return kind
 
 
 def _no_space(datastore: str, text: str) -> Fault:
@@ -74,7 +95,7 @@ def _new_name(changes: Draft, told: str | None) -> str:
         number += 1
 
 
-def _attach(changes: Draft, index: int, file: str) -> Disk:
+def _attach(changes: Draft, index: int, file: str, *, shared: bool) -> Disk:
     vm = changes.vm
     datastore, relative = split_path(file)
     if datastore != vm.datastore_name:
@@ -91,7 +112,7 @@ def _attach(changes: Draft, index: int, file: str) -> Disk:
     if disk in changes.disks.values():
         raise Fault("InvalidDeviceBacking", f"The disk {file} is attached already.", deviceIndex=index)
     holder = locked_by(changes.inventory, vm, disk)
-    if holder is not None and changes.running:
+    if holder is not None and changes.running and not (shared and has_shared(holder, disk)):
         text = f"Failed to lock the file: {file} is in use by {holder.name}"
         raise Fault("GenericVmConfigFault", text, reason=text)
     return disk
@@ -123,8 +144,9 @@ def edit(changes: Draft, index: int, change: Record) -> None:
         size = device["capacityInKB"] * _KB
     if size != disk.size:
         _grow(existing, disk, size)
-    if device["backing"] is not None and device["backing"]["diskMode"]:
-        existing["backing"]["diskMode"] = device["backing"]["diskMode"]
+    for name in ("diskMode", "sharing"):
+        if device["backing"] is not None and device["backing"][name]:
+            existing["backing"][name] = device["backing"][name]
     if device["unitNumber"] not in (None, existing["unitNumber"]):
         del changes.settings.devices[device["key"]]
         controller = resolve_controller(changes, index, device)

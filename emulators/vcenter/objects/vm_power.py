@@ -8,6 +8,7 @@ from emulators.vcenter.guests import GuestState
 from emulators.vcenter.inventory import Call, Inventory
 from emulators.vcenter.objects.virtual_machine import VirtualMachine
 from emulators.vcenter.paths import datastore_path
+from emulators.vcenter.records import Record
 from emulators.vcenter.tasks import Work
 
 #: How long each takes, seconds of emulated time.
@@ -20,6 +21,7 @@ def set_power(inventory: Inventory, vm: VirtualMachine, state: str) -> None:
     """Put a machine into a power state."""
     vm.power = state
     note_running(vm)
+    stun(inventory, vm)
     vm.boot_time = inventory.clock.now() if state == "poweredOn" else None
     if state != "poweredOn":
         vm.guest = GuestState()
@@ -33,15 +35,37 @@ def set_power(inventory: Inventory, vm: VirtualMachine, state: str) -> None:
     inventory.change(host, "summary.quickStats")
 
 
+def stun(inventory: Inventory, vm: VirtualMachine) -> None:
+    """The machine stands still for a moment: change tracking that was asked for begins, as on ESXi."""
+    if not vm.settings.tracking:
+        return
+    for key, disk in vm.disks.items():
+        if can_be_tracked(vm.settings.devices[key]["backing"]) and not disk.tracking:
+            disk.start_tracking(inventory.clock.uuid())
+            inventory.change(vm, "config.hardware.device")
+
+
+def can_be_tracked(backing: Record) -> bool:
+    """Not those whose writes the host does not see alone: raw devices in physical mode, disks with several writers."""
+    return bool(backing["compatibilityMode"] != "physicalMode" and backing["sharing"] != "sharingMultiWriter")
+
+
 def locked_by(inventory: Inventory, vm: VirtualMachine, disk: Any) -> VirtualMachine | None:
-    """Another running machine that holds the disk."""
+    """Another running machine that holds the disk, unless both have it for several writers."""
+    shared = has_shared(vm, disk)
     for moid in sorted(disk.runners):
         other = inventory.find(moid)
         holds = other is not None and other.power == "poweredOn" and any(held is disk for held in other.disks.values())
-        if holds and other is not vm:
+        if holds and other is not vm and not (shared and has_shared(other, disk)):
             assert isinstance(other, VirtualMachine)
             return other
     return None
+
+
+def has_shared(vm: VirtualMachine, disk: Any) -> bool:
+    """Whether the machine has the disk for several writers."""
+    keys = [key for key, held in vm.disks.items() if held is disk]
+    return any(vm.settings.devices[key]["backing"]["sharing"] == "sharingMultiWriter" for key in keys)
 
 
 def note_running(vm: VirtualMachine) -> None:

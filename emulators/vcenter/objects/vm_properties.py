@@ -101,7 +101,7 @@ def _runtime(_inventory: Inventory, vm: VirtualMachine) -> Record:
         onlineStandby=False,
         maxCpuUsage=_MHZ * vm.settings.cpus,
         maxMemoryUsage=vm.settings.memory_mb,
-        consolidationNeeded=False,
+        consolidationNeeded=any(disk.merges for disk in vm.disks.values()),
     )
     if vm.boot_time is not None:
         runtime["bootTime"] = vm.boot_time

@@ -38,12 +38,9 @@ def draft(inventory: Inventory, vm: VirtualMachine, spec: Record) -> Draft:
 def commit(changes: Draft) -> None:
     """Make a draft true."""
     vm = changes.vm
-    if changes.settings.tracking and not vm.settings.tracking:
-        for disk in changes.disks.values():  # tracking starts here: later changes are later than this generation
-            disk.generation += 1
-    if vm.settings.tracking and not changes.settings.tracking:
-        for disk in vm.disks.values():  # change ids given so far name nothing any more
-            disk.restart_tracking(changes.inventory.clock.uuid())
+    if not changes.settings.tracking:  # what is turned on begins at the next stun, what is turned off ends here
+        for disk in changes.disks.values():
+            disk.stop_tracking(changes.inventory.clock.uuid())
     for key, disk in vm.disks.items():
         if key not in changes.disks:
             disk.flush()  # what leaves the machine keeps its block map beside it

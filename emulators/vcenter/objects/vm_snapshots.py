@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from emulators.vcenter.disks import NoSpace
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Call, Inventory
 from emulators.vcenter.objects.virtual_machine import VirtualMachine, VirtualMachineSnapshot
 from emulators.vcenter.objects.vm_files import write_vmx
-from emulators.vcenter.objects.vm_power import check_locks, hook, set_power
+from emulators.vcenter.objects.vm_power import check_locks, hook, set_power, stun
+from emulators.vcenter.paths import datastore_path
 from emulators.vcenter.records import Ref
 from emulators.vcenter.tasks import Work
 
@@ -24,8 +26,11 @@ def create(call: Call, vm: VirtualMachine, args: Any) -> Work:
         raise Fault("ApplicationQuiesceFault", "The guest cannot be quiesced: VMware Tools is not running.")
     if _depth(vm, vm.current) >= _DEEPEST:
         raise Fault("TooManySnapshotLevels", f"A machine has at most {_DEEPEST} snapshot levels.")
+    if any(device["backing"]["sharing"] == "sharingMultiWriter" for device in map(vm.settings.devices.__getitem__, vm.disks)):
+        raise Fault("SnapshotFault", "A disk with several writers has no snapshots.")
     yield CREATE_SECONDS
     vm.snapshot_count += 1
+    stun(inventory, vm)
     kept = {key: disk for key, disk in vm.disks.items() if not _independent(vm, key)}
     snapshot = VirtualMachineSnapshot(
         moid=inventory.new_moid("snapshot-"),
@@ -44,7 +49,8 @@ def create(call: Call, vm: VirtualMachine, args: Any) -> Work:
     )
     for key, disk in kept.items():
         disk.pin(snapshot.moid)
-        snapshot.change_ids[key] = disk.change_id
+        if disk.tracking:
+            snapshot.change_ids[key] = disk.change_id
     inventory.add(snapshot)
     vm.snapshots[snapshot.moid] = snapshot
     vm.current = snapshot.moid
@@ -97,7 +103,7 @@ def remove_all(call: Call, vm: VirtualMachine, _args: Any) -> Work:
     """RemoveAllSnapshots_Task."""
     doomed = list(vm.snapshots.values())
     yield from _merge_time(call, vm, doomed)
-    _forget(call.inventory, vm, doomed)
+    _remove(call, vm, doomed)
 
 
 def remove(call: Call, snapshot: VirtualMachineSnapshot, args: Any) -> Work:
@@ -105,7 +111,7 @@ def remove(call: Call, snapshot: VirtualMachineSnapshot, args: Any) -> Work:
     vm = call.inventory.get(snapshot.owner, VirtualMachine)
     doomed = [snapshot, *(_below(vm, snapshot) if args["removeChildren"] else [])]
     yield from _merge_time(call, vm, doomed)
-    _forget(call.inventory, vm, doomed)
+    _remove(call, vm, doomed)
 
 
 def rename(call: Call, snapshot: VirtualMachineSnapshot, args: Any) -> None:
@@ -117,9 +123,22 @@ def rename(call: Call, snapshot: VirtualMachineSnapshot, args: Any) -> None:
 
 
 def consolidate(call: Call, vm: VirtualMachine, _args: Any) -> Work:
-    """ConsolidateVMDisks_Task: nothing is ever left to merge here, so this only takes its time."""
+    """ConsolidateVMDisks_Task: merge the deltas that no snapshot needs and that a removal had to leave for want of space."""
     yield REMOVE_SECONDS
-    call.inventory.change(vm, "runtime.consolidationNeeded")
+    try:
+        for disk in vm.disks.values():
+            disk.consolidate()
+    except NoSpace as error:
+        raise no_space(vm, error) from None
+    finally:
+        _changed(call.inventory, vm)
+        write_vmx(call.inventory, vm)
+
+
+def no_space(vm: VirtualMachine, error: NoSpace) -> Fault:
+    """The fault for a merge that had no room."""
+    text = f"Insufficient disk space on datastore '{vm.datastore_name}': {error}"
+    return Fault("NoDiskSpace", text, file=datastore_path(vm.datastore_name, vm.directory), datastore=vm.datastore_name)
 
 
 def _merge_time(call: Call, vm: VirtualMachine, doomed: list[VirtualMachineSnapshot]) -> Work:
@@ -130,7 +149,20 @@ def _merge_time(call: Call, vm: VirtualMachine, doomed: list[VirtualMachineSnaps
         call.inventory.tasks.progress(call, quarter)
 
 
-def _forget(inventory: Inventory, vm: VirtualMachine, doomed: list[VirtualMachineSnapshot]) -> None:
+def _remove(call: Call, vm: VirtualMachine, doomed: list[VirtualMachineSnapshot]) -> None:
+    """Remove snapshots. Raises `NoDiskSpace` when merging had no room: they are gone, and the machine needs consolidation."""
+    full = _forget(call.inventory, vm, doomed)
+    stun(call.inventory, vm)
+    if full is not None:
+        text = "Virtual machine {vm} disks consolidation is needed on {host} in {datacenter}"
+        told = {"eventTypeId": "com.vmware.vc.VmDiskConsolidationNeeded", "severity": "warning"}
+        call.inventory.events.about("EventEx", text, vm, user=call.user, chain=call.task.chain, **told)
+        raise no_space(vm, full)
+
+
+def _forget(inventory: Inventory, vm: VirtualMachine, doomed: list[VirtualMachineSnapshot]) -> NoSpace | None:
+    """Take snapshots away. Returns what kept a disk from being merged, if anything did."""
+    full: NoSpace | None = None
     for snapshot in doomed:
         if vm.snapshots.pop(snapshot.moid, None) is None:
             continue
@@ -140,10 +172,14 @@ def _forget(inventory: Inventory, vm: VirtualMachine, doomed: list[VirtualMachin
         if vm.current == snapshot.moid:
             vm.current = snapshot.parent
         for disk in snapshot.disks.values():
-            disk.unpin(snapshot.moid)
+            try:
+                disk.unpin(snapshot.moid)
+            except NoSpace as error:
+                full = error
         inventory.remove(snapshot)
     _changed(inventory, vm)
     write_vmx(inventory, vm)
+    return full
 
 
 def drop_all(inventory: Inventory, vm: VirtualMachine) -> None:
@@ -167,8 +203,10 @@ def _depth(vm: VirtualMachine, moid: str | None) -> int:
 
 
 def _independent(vm: VirtualMachine, key: int) -> bool:
-    mode: str = vm.settings.devices[key]["backing"]["diskMode"]
-    return mode.startswith("independent")
+    """Whether snapshots leave a disk alone: by its mode, or as a raw device whose bytes the host cannot redirect."""
+    backing = vm.settings.devices[key]["backing"]
+    mode: str = backing["diskMode"]
+    return mode.startswith("independent") or backing["compatibilityMode"] == "physicalMode"
 
 
 def _braces(name: str) -> str:
@@ -177,6 +215,7 @@ def _braces(name: str) -> str:
 
 def _changed(inventory: Inventory, vm: VirtualMachine) -> None:
     inventory.change(vm, "snapshot", "rootSnapshot", "layoutEx", "layout", "storage", "summary.storage", "config.hardware.device")
+    inventory.change(vm, "runtime.consolidationNeeded", "summary.runtime.consolidationNeeded")
 
 
 SNAPSHOT_TASKS_OF_MACHINE = {
