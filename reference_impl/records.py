@@ -231,6 +231,12 @@ class SegmentBuffer:
         """Bytes of table and data."""
         return len(self._table) + len(self._data)
 
+    @property
+    def last_when(self) -> float:
+        """The time of the newest record. Raises `struct.error` where there is none."""
+        microseconds: int = ENTRY.unpack_from(self._table, len(self._table) - ENTRY.size)[4]
+        return microseconds / 1e6
+
     def add(self, kind: Kind, disk: int, offset: int, length: int, data: Buffer, when: float) -> None:
         """One more record, by its parts."""
         self._table += ENTRY.pack(kind, 0, disk, len(data), round(when * 1e6), offset, length)

@@ -98,9 +98,9 @@ def doors(folder: Path) -> dict[str, float]:
     lab.wait_for_points(guest, 1)
     replication, found = lab.agent(guest).replication, {}
     for depth in (1, 16):
-        guest.detach_filter(replication)
+        guest.detach_filter(replication.driver)
         found[f"NBD 4 KiB writes at depth {depth}, capture off, IOPS"] = nbd(guest, depth)
-        guest.attach_filter(replication)
+        guest.attach_filter(replication.driver)
         found[f"NBD 4 KiB writes at depth {depth}, capture on, IOPS"] = nbd(guest, depth)
     return found
 

@@ -99,6 +99,7 @@ class GuestMachine:
         self.running = False
         self._disks: dict[int, GuestDisk] = {}
         self._filters: list[WriteFilter] = []
+        self._drivers: dict[str, WriteFilter] = {}
         self._shutdown: list[Callable[[], None]] = []
         self._services: dict[str, Callable[[], Service]] = {}
         self._started: dict[str, Service] = {}
@@ -179,6 +180,14 @@ class GuestMachine:
             if write_filter in self._filters:
                 self._filters.remove(write_filter)
 
+    def driver(self, name: str, load: Callable[[], WriteFilter]) -> WriteFilter:
+        """A filter that belongs to the operating system: loaded once, in the write path until the machine ends (REP-002)."""
+        with self._gate:
+            if name not in self._drivers:
+                self._drivers[name] = load()
+                self.attach_filter(self._drivers[name])
+            return self._drivers[name]
+
     # services and power ----------------------------------------------------------------------------------------------
 
     def install(self, name: str, make: Callable[[], Service], *, application: bool = False) -> None:
@@ -255,6 +264,7 @@ class GuestMachine:
             self.running = False
             self._started, self._shutdown = {}, []
             self._filters.clear()
+            self._drivers.clear()
             self._holds.clear()
             self._gate.notify_all()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from reference_impl import wire
 from reference_impl.mobility_agent.replication import Replication
+from reference_impl.mobility_agent.stream import write_file
 from reference_impl.outside import Clock, Guest, Host, Process
 from reference_impl.rules import Rules
 from reference_impl.times import iso
@@ -61,7 +62,7 @@ class Agent:
         """End in order. Writes that come later are not seen: unless the machine is shutting down a resync will be due."""
         if self.replication is not None:
             self.replication.detach()
-            self.replication.stream.save()
+            self._clean = self.replication.stream.save() and self._clean
         self._save()
         self.clock.cancel_all()
 
@@ -141,7 +142,7 @@ class Agent:
             self.replication.copy(resync=False)
         elif self.replication.settings != settings:
             self.replication.adopt(dict(settings))
-            self._save()
+        self._save()
 
     def _replicate(self, settings: dict[str, Any]) -> Replication:
         replication = Replication(
@@ -163,6 +164,7 @@ class Agent:
         if self.replication is not None:
             self.replication.detach()
             self.replication.stream.clear()
+            self.replication.driver.forget()
         self.replication, self.stopped_generation = None, stopped_generation
         if changed:
             self._save()
@@ -177,9 +179,12 @@ class Agent:
         if text == self._saved:
             return
         partial = self.folder / "state.tmp"
-        partial.touch(mode=0o600)
-        partial.write_text(text)
-        os.replace(partial, self.folder / "state.json")
+        try:
+            partial.touch(mode=0o600)
+            write_file(partial, text.encode())
+            os.replace(partial, self.folder / "state.json")
+        except OSError:
+            return  # the disk is full: the next heartbeat tries again, and until then the older state stands
         self._saved = text
 
     def _restore(self) -> None:

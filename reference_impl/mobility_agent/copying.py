@@ -2,7 +2,8 @@
 
 The far side says what it holds (a checksum for each 64 KiB); blocks that differ go into the ordered stream as `COPY` or
 `ZERO`, each read and numbered while no write can come between (REP-004). So nothing has to be stopped, and at `SYNC_END` the far
-side is exact.
+side is exact. Where the driver's map knows which blocks the far side may lack, only those are read and nobody is asked: that is
+how a copy goes on where it stopped, and how an agent that was killed or had to stop capturing catches up.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import numpy
 import xxhash
 
 from reference_impl import records
+from reference_impl.mobility_agent.driver import Driver
 from reference_impl.mobility_agent.stream import Stream
 from reference_impl.outside import Disk, Guest, Process
 from reference_impl.records import BLOCK, DIGEST, Record
@@ -43,6 +45,7 @@ class Progress:
     sent: int = 0
     state: State = "Queued"
     digests: bytes | None = None  #: of the far side; None: it holds nothing
+    exact_from: int = 0  #: the number of its `SYNC_END`; 0 while it is open
 
 
 class FarSide(Protocol):
@@ -61,25 +64,38 @@ class Copying:
 
     guest: Guest
     stream: Stream
+    driver: Driver
     far_side: FarSide
     rules: Rules
     disks: list[Progress]
     kick: Callable[[], None]  #: something waits to be sent
-    disk_done: Callable[[], None]
+    disk_done: Callable[[], None]  #: there is something new to keep
     now: Callable[[], float]
+    mapped: bool = False  #: only the blocks that the driver's map names
 
     def run(self) -> Process:
         """The whole sync; True when every disk has its `SYNC_END` in the stream, False when the stream broke off meanwhile."""
         yield from self._meet()
         with self.guest.hold_writes():
+            self.mapped = self.mapped and self.driver.generation == self.stream.generation
+            if self.mapped and self._nothing_missing():
+                self.stream.go_on(())
+                return True
+            if not self.mapped:
+                sizes = {disk.unit: disk.size for disk in self.disks}
+                self.driver.track(self.stream.generation, sizes)
             begun = self.stream.begin([disk.index for disk in self.disks], self.now())
+            for disk in self.disks:
+                disk.exact_from = 0
+        self.disk_done()  # after a kill it must not be forgotten that they are open
         self.kick()
         waiting, active = list(self.disks), list[Progress]()
         while waiting or active:
             while waiting and len(active) < self.rules.disks_copying_at_once:
                 active.append(waiting.pop(0))
                 active[-1].state = "InProgress"
-                active[-1].digests = yield from self._ask(active[-1], begun[active[-1].index])
+                if not self.mapped:
+                    active[-1].digests = yield from self._ask(active[-1], begun[active[-1].index])
             for disk in active:
                 yield from self._room()
                 if not self.stream.capturing:
@@ -93,9 +109,19 @@ class Copying:
         while not self.stream.capturing:
             position = self.far_side.position()
             if position is not None:
+                if not self.driver.knows(position):
+                    self.driver.forget()
                 self.stream.meet(position)
+                self.driver.lose(self.stream.last)
                 return
             yield ASK_AGAIN_SECONDS
+
+    def _nothing_missing(self) -> bool:
+        """The far side is exact as soon as it has what waits: no block is unseen, every `SYNC_END` is on its way or there."""
+        last = self.stream.last
+        return not self.stream.capturing and all(
+            0 < disk.exact_from <= last and self.driver.next_unseen(disk.unit, 0) is None for disk in self.disks
+        )
 
     def _ask(self, disk: Progress, begun: int) -> Process:
         while True:
@@ -115,19 +141,37 @@ class Copying:
     def _turn(self, progress: Progress) -> None:
         disk = find_disk(self.guest, progress.unit)
         with self.guest.hold_writes():
+            if self.mapped:
+                self._skip(progress)
             length = min(TURN_BYTES, progress.size - progress.copied)
             if length > 0:
-                data = disk.read(progress.copied, length)
-                entries = list(differences(progress, data, self.now(), everything=not self.rules.send_only_differences))
-                self.stream.extend(entries)
-                progress.sent += sum(len(entry.data) for entry in entries)
-                progress.copied += length
+                self._compare(progress, disk.read(progress.copied, length))
             if progress.copied >= progress.size:
-                self.stream.append(records.sync_end(progress.index, progress.size, self.now()))
-                progress.state = "Done"
+                progress.exact_from = self.stream.append(records.sync_end(progress.index, progress.size, self.now()))
+                progress.state = "Done" if progress.exact_from else progress.state
         if progress.state == "Done":
             self.disk_done()
         self.kick()
+
+    def _skip(self, progress: Progress) -> None:
+        """On to the next block that the far side may lack."""
+        block = self.driver.next_unseen(progress.unit, progress.copied // BLOCK)
+        progress.copied = progress.size if block is None else max(progress.copied, block * BLOCK)
+
+    def _compare(self, progress: Progress, data: bytes) -> None:
+        first, count = progress.copied // BLOCK, -(-len(data) // BLOCK)
+        empty = _empty_blocks(data, count)
+        everything = not self.rules.send_only_differences
+        if self.mapped and not everything:
+            differs = self.driver.unseen(progress.unit, first, count).tolist()
+        else:
+            differs = _differs(progress, memoryview(data), empty, everything=everything)
+        entries = differences(progress, data, self.now(), differs, empty, zeros=not everything)
+        self.stream.extend(entries)
+        if self.stream.capturing:  # else the stream broke off here, and this much may be missing
+            self.driver.sent(progress.unit, first, count, self.stream.last)
+        progress.sent += sum(len(entry.data) for entry in entries)
+        progress.copied += len(data)
 
 
 def find_disk(guest: Guest, unit: int) -> Disk:
@@ -138,12 +182,12 @@ def find_disk(guest: Guest, unit: int) -> Disk:
     raise OSError(f"{guest.name} has no disk at unit {unit}")
 
 
-def differences(progress: Progress, data: bytes, when: float, *, everything: bool) -> Sequence[Record]:
-    """Records for the blocks of `data` (which lies at `progress.copied`) that the far side does not hold."""
+def differences(
+    progress: Progress, data: bytes, when: float, differs: Sequence[bool], empty: Sequence[bool], *, zeros: bool
+) -> Sequence[Record]:
+    """Records for the blocks of `data` (which lies at `progress.copied`) that `differs`; `zeros`: empty ones travel as such."""
     view, base = memoryview(data), progress.copied
-    count = -(-len(data) // BLOCK)
-    empty = _empty_blocks(data, count)
-    differs = _differs(progress, view, empty, everything=everything)
+    count = len(differs)
     entries: list[Record] = []
     start = 0
     while start < count:
@@ -154,7 +198,7 @@ def differences(progress: Progress, data: bytes, when: float, *, everything: boo
         while stop < count and differs[stop] and empty[stop] == empty[start]:
             stop += 1
         low, high = start * BLOCK, min(stop * BLOCK, len(data))
-        if empty[start] and not everything:
+        if empty[start] and zeros:
             entries.append(records.zero(progress.index, base + low, high - low, when))
         else:
             entries.append(records.copy(progress.index, base + low, view[low:high], when))
@@ -164,7 +208,7 @@ def differences(progress: Progress, data: bytes, when: float, *, everything: boo
 
 def _empty_blocks(data: bytes, count: int) -> list[bool]:
     whole = len(data) // BLOCK
-    words = numpy.frombuffer(data, dtype=numpy.uint64, count=whole * (BLOCK // 8)).reshape(whole, -1)
+    words = numpy.frombuffer(data, dtype=numpy.uint64, count=whole * (BLOCK // 8)).reshape(whole, BLOCK // 8)
     empty: list[bool] = [not row[:8].any() and not row.any() for row in words]
     if whole < count:
         tail = data[whole * BLOCK :]

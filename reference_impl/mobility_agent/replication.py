@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_impl.mobility_agent.copying import Copying, Progress
+from reference_impl.mobility_agent.driver import loaded
 from reference_impl.mobility_agent.shipping import Door, Shipping
 from reference_impl.mobility_agent.stream import Stream
 from reference_impl.mobility_agent.tags import Group, Tags
@@ -38,11 +39,13 @@ class Replication:
         ]
         self._indexes = {disk.unit: disk.index for disk in self.disks}
         sizes = [disk.size for disk in self.disks]
+        self.driver = loaded(guest)
         self.stream = Stream(folder, guest.machine_id, int(settings["generation"]), sizes, journal_bytes)
-        self.shipping = Shipping(host, clock, self.stream, _door(settings), self._lost, rules.ship_at_once)
+        self.shipping = Shipping(host, clock, self.stream, self.driver, _door(settings), self._lost, rules.ship_at_once)
         self.tags = Tags(host, clock, guest, rules, self.stream, self._tagged)
         self.resync_required = False
         self.resyncing = False
+        self.catching_up = False  #: after a kill: to everybody else the disks are as complete as before
         self.tagged = False  #: there has been a point
         self._copying: Task | None = None
         self._timers: list[Task] = []
@@ -51,9 +54,9 @@ class Replication:
     # settings --------------------------------------------------------------------------------------------------------
 
     def attach(self) -> None:
-        """Put the filter into the machine's block devices."""
+        """Take what the filter in the machine's block devices sees."""
         self.adopt(self.settings)
-        self.guest.attach_filter(self)
+        self.driver.sink = self.wrote
 
     def adopt(self, settings: dict[str, Any]) -> None:
         """Newer settings of the same generation: another process server, policy or group."""
@@ -70,7 +73,8 @@ class Replication:
 
     def detach(self) -> None:
         """Stop everything; what waits stays where it is."""
-        self.guest.detach_filter(self)
+        if self.driver.sink == self.wrote:
+            self.driver.sink = None
         self._cancel_copying()
         for timer in self._timers:
             timer.cancel()
@@ -82,15 +86,17 @@ class Replication:
 
     # capture ---------------------------------------------------------------------------------------------------------
 
-    def wrote(self, unit: int, offset: int, data: bytes, when: float) -> None:
-        """The filter: one write of the guest, in order over all disks (REP-001, REP-002). Never waits, never fails."""
+    def wrote(self, unit: int, offset: int, data: bytes, when: float) -> int:
+        """One write of the guest, in order over all disks (REP-001, REP-002); its number, 0 when nothing is captured."""
         index = self._indexes.get(unit)
         if index is None or not (self.rules.track_during_copy or self.stream.coverage.complete):
-            return
-        if self.stream.wrote(index, offset, data, when):
+            return 0
+        number = self.stream.wrote(index, offset, data, when)
+        if number:
             self.shipping.wrote()
-        elif self.stream.overflowed:
+        if self.stream.overflowed:
             self.resync_required = True
+        return number
 
     def check_sizes(self) -> None:
         """REP-013: a disk that was resized has to be copied again."""
@@ -100,38 +106,80 @@ class Replication:
 
     def _lost(self, position: int) -> None:
         """The process server has another history than we think: go on from what it has, with a declared gap."""
+        self.driver.forget()
         self.stream.meet(position)
         self.stream.break_off(self.clock.now())
+        self._declare()
+
+    def _declare(self) -> None:
+        """A resync is due, and no disk counts as exact until it has been."""
         self.resync_required = True
+        for disk in self.disks:
+            disk.exact_from = 0
         self._changed()
 
     # copying ---------------------------------------------------------------------------------------------------------
 
     def copy(self, *, resync: bool) -> None:
-        """Initial copy, or REP-014: compare with the far side and send what differs."""
+        """Initial copy, or REP-014: compare with the far side and send what differs.
+
+        After a gap that the driver's map knows about, what it names is all that has to be read. One that is asked for without a
+        gap compares everything.
+        """
         self._cancel_copying()
+        mapped = self.rules.send_only_differences and not self.stream.capturing
         self.resyncing, self.resync_required = resync, False
-        self._copying = self.clock.spawn(self._run_copy(), name="copy")
+        self._copying = self.clock.spawn(self._run_copy(mapped), name="copy")
         self._changed()
 
-    def _run_copy(self) -> Process:
+    def _run_copy(self, mapped: bool) -> Process:
         while True:
             for disk in self.disks:
-                disk.copied, disk.sent, disk.state, disk.digests = 0, 0, "Queued", None
-            copying = Copying(
-                self.guest, self.stream, self.shipping, self.rules, self.disks, self.shipping.kick, self._changed, self.clock.now
-            )
-            if (yield from copying.run()):
+                disk.copied, disk.sent, disk.state, disk.digests, disk.exact_from = 0, 0, "Queued", None, 0
+            if (yield from self._copy_of(self.disks, mapped=mapped).run()):
                 break
             if self.resyncing:
                 self.resync_required = True
                 return
-            self.resync_required = False
+            self.resync_required, mapped = False, True
             yield COPY_AGAIN_SECONDS
         self._copying = None
         self.tags.regular("crash")
         self._restart_timers()
         self._changed()
+
+    def _catch_up(self) -> Process:
+        """After a kill of the agent: send what the driver saw and nobody captured (REP-013). No gap, so no resync."""
+        if self.driver.generation != self.stream.generation:
+            self._declare()  # the machine itself went down, or the filter was not there: anything may have been written
+            return
+        self.catching_up = True
+        for disk in self.disks:
+            disk.copied, disk.state, disk.digests = 0, "Queued", None
+        whole = yield from self._copy_of(self.disks, mapped=True).run()
+        for disk in self.disks:
+            disk.copied, disk.state = disk.size, "Done"
+        self.catching_up, self._copying = False, None
+        if not whole:
+            self._declare()
+            return
+        self.shipping.kick()
+        self._restart_timers()
+        self._changed()
+
+    def _copy_of(self, disks: list[Progress], *, mapped: bool) -> Copying:
+        return Copying(
+            self.guest,
+            self.stream,
+            self.driver,
+            self.shipping,
+            self.rules,
+            disks,
+            self.shipping.kick,
+            self._changed,
+            self.clock.now,
+            mapped,
+        )
 
     def _cancel_copying(self) -> None:
         if self._copying is not None:
@@ -170,35 +218,45 @@ class Replication:
         """What has to be known after a restart."""
         return {
             "settings": self.settings,
-            "copied": bool(self.disks) and all(disk.state == "Done" for disk in self.disks),
+            "copied": self._copied,
             "resyncRequired": self.resync_required,
             "resyncing": self.resyncing,
             "tagged": self.tagged,
+            "exact": [disk.exact_from for disk in self.disks],
             "next": self.stream.next,
         }
 
     def take_up(self, kept: Mapping[str, Any], *, clean: bool) -> None:
-        """Go on with what was kept. Unless the end was orderly the guest may have written unseen (REP-013)."""
+        """Go on with what was kept. After an orderly shutdown nothing is missing; else the driver knows, or nobody (REP-013)."""
         self.tagged = bool(kept.get("tagged"))
         self.stream.next = int(kept.get("next", 1))
         self.stream.load()
         if not kept.get("copied"):
             self.copy(resync=bool(kept.get("resyncing")))
             return
-        for disk in self.disks:
-            disk.copied, disk.state = disk.size, "Done"
-        unsure = not clean and self.rules.resync_after_power_loss
-        self.resync_required = bool(kept.get("resyncRequired")) or unsure
-        if not self.resync_required:
-            self.stream.resume()
+        for disk, exact in zip(self.disks, kept["exact"], strict=True):
+            disk.copied, disk.state, disk.exact_from = disk.size, "Done", int(exact)
+        self.resync_required = bool(kept.get("resyncRequired"))
+        if self.resync_required:
+            self.shipping.kick()
+        elif clean or not self.rules.resync_after_power_loss:
+            sizes = {disk.unit: disk.size for disk in self.disks}
+            self.driver.track(self.stream.generation, sizes, exact_at=self.stream.last)
+            self.stream.go_on(())
             self._restart_timers()
-        self.shipping.kick()
+            self.shipping.kick()
+        else:
+            self._copying = self.clock.spawn(self._catch_up(), name="catch up")
 
     # reporting -------------------------------------------------------------------------------------------------------
 
+    @property
+    def _copied(self) -> bool:
+        return self.catching_up or (bool(self.disks) and all(disk.state == "Done" for disk in self.disks))
+
     def stage(self) -> str:
         """The word of the component protocol."""
-        if any(disk.state != "Done" for disk in self.disks):
+        if not self._copied:
             return "resync" if self.resyncing else "initial-copy"
         last = self.tags.last
         arrived = last is not None and self.shipping.acknowledged >= last.sequence
@@ -210,9 +268,9 @@ class Replication:
         disks = [
             {
                 "diskId": disk.disk_id,
-                "copiedBytes": disk.copied,
+                "copiedBytes": disk.size if self.catching_up else disk.copied,
                 "sentBytes": disk.sent,
-                "state": disk.state,
+                "state": "Done" if self.catching_up else disk.state,
                 "pendingAtSourceBytes": waiting.get(disk.index, 0) + disk.size - disk.copied,
             }
             for disk in self.disks

@@ -10,6 +10,7 @@ from typing import Literal
 
 from reference_impl import wire
 from reference_impl.alarm import Alarm
+from reference_impl.mobility_agent.driver import Driver
 from reference_impl.mobility_agent.stream import SEGMENT_BYTES, Sealed, Stream
 from reference_impl.outside import Clock, Host
 from reference_impl.records import DIGEST
@@ -41,6 +42,7 @@ class Shipping:
     host: Host
     clock: Clock
     stream: Stream
+    driver: Driver
     door: Door
     lost: Callable[[int], None]  #: the far side has only this much, and what follows is gone here
     at_once: bool = True  #: the rule `ship_at_once`
@@ -95,6 +97,7 @@ class Shipping:
     def _post(self, sealed: Sealed) -> Outcome:
         path = f"{self._base()}/segments"
         self._posted = max(self._posted, sealed.last)  # a shutdown may send beside the clock: both are right
+        self.driver.posted = max(self.driver.posted, sealed.last)
         try:
             reply = self._client().send("POST", path, sealed.read())
         except OSError:
@@ -104,7 +107,7 @@ class Shipping:
         said = wire.parse(reply)
         position = said.get("ackSequence")
         if reply.status == 200 and isinstance(position, int) and sealed.last <= position <= self._posted:
-            self.acknowledged = position
+            self.acknowledged = self.driver.acknowledged = position
             self.stream.acknowledged(position)
             return "sent"
         if reply.status in (200, 409) and isinstance(position, int):

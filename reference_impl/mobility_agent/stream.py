@@ -2,15 +2,18 @@
 
 The filter appends under one lock and never waits for anybody (REP-001). Records collect in an open segment; sealed segments wait
 in a queue until the process server has acknowledged them. What cannot be sent at once, or is too much for memory, lies in files
-of the journal folder. Files are not synced: they outlive the agent's process, and after a power loss a resync is due (REP-013).
+of the journal folder: a segment is the group that is committed, one write of one file for up to 4 MiB or 16,384 records. Files
+are not synced: they outlive the agent's process, and after a power loss a resync is due (REP-013).
 
-When more waits than the journal may hold, the stream ends with `SYNC_BEGIN` for every disk and captures nothing more until a
-resync starts: the queued part stays a true history, and nothing after the gap can pass for one.
+When more waits than the journal may hold, or its disk is full, the stream ends with `SYNC_BEGIN` for every disk and captures
+nothing more until a resync starts: the queued part stays a true history, and nothing after the gap can pass for one. What is
+written meanwhile is in the driver's map.
 """
 
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +59,7 @@ class Stream:
     capturing: bool = False
     overflowed: bool = False
     stuck: bool = False  #: nothing can be sent now: keep what waits on disk
+    disk_full: bool = False  #: the journal could not be written
     lock: threading.RLock = field(default_factory=threading.RLock)
     queue: deque[Sealed] = field(default_factory=deque)
     queued_bytes: int = 0
@@ -70,23 +74,25 @@ class Stream:
 
     # adding ----------------------------------------------------------------------------------------------------------
 
-    def append(self, record: Record) -> bool:
-        """Put a record at the end; False when the stream captures nothing."""
+    def append(self, record: Record) -> int:
+        """Put a record at the end; its number, 0 when the stream captures nothing."""
         with self.lock:
             if not self._takes(len(record.data), record.when):
-                return False
+                return 0
+            number = self.next + self._open.count
             self._put(record)
-            return True
+            return number
 
-    def wrote(self, disk: int, offset: int, data: Buffer, when: float) -> bool:
+    def wrote(self, disk: int, offset: int, data: Buffer, when: float) -> int:
         """`append` of a write of the guest: it is the guest that waits for this, so there is as little of it as can be."""
         with self.lock:
             if not self._takes(len(data), when):
-                return False
+                return 0
+            number = self.next + self._open.count
             self._open.add(Kind.WRITE, disk, offset, len(data), data, when)
             if self._open.size >= SEGMENT_BYTES or self._open.count >= SEGMENT_RECORDS:
                 self.seal()
-            return True
+            return number
 
     def _takes(self, more: int, when: float) -> bool:
         if not self.capturing:
@@ -118,14 +124,20 @@ class Stream:
             self.seal()
             return numbers
 
+    def go_on(self, open_disks: Iterable[int]) -> None:
+        """Capture again after a restart: nothing was missed, and all disks but these are exact."""
+        with self.lock:
+            self.capturing, self.overflowed = True, False
+            self.coverage.open = set(open_disks)
+
     def break_off(self, when: float) -> None:
         """Say that from here on something is missing, and capture nothing more."""
         with self.lock:
             if self.capturing:
+                self.capturing = False
                 for disk, size in enumerate(self.sizes):
                     self._put(records.sync_begin(disk, size, when))
                 self.seal()
-            self.capturing = False
 
     @property
     def last(self) -> int:
@@ -161,9 +173,7 @@ class Stream:
             raw = done.encode(self.machine_id, self.generation, self.next)
             sealed = Sealed(self.next, self.next + done.count - 1, len(raw), done.by_disk, raw, None)
             crowded = self._memory + len(raw) > MEMORY_BYTES
-            if self.stuck or crowded:
-                self._journal(sealed)
-            if crowded:
+            if (self.stuck or crowded) and self._journal(sealed) and crowded:
                 sealed.raw = None
             else:
                 self._memory += len(raw)
@@ -171,6 +181,9 @@ class Stream:
             self.queued_bytes += sealed.size
             self.next = sealed.last + 1
             self._open = SegmentBuffer()
+            if crowded and sealed.raw is not None and self.capturing:
+                self.overflowed = True  # no room on the disk and none in memory: this much is kept, and no more
+                self.break_off(done.last_when)
 
     def head(self) -> Sealed | None:
         """The oldest segment that waits."""
@@ -195,17 +208,24 @@ class Stream:
         else:
             self._spare.append(path.rename(path.with_suffix(".spare")))
 
-    def _journal(self, sealed: Sealed) -> None:
+    def _journal(self, sealed: Sealed) -> bool:
+        """One segment into the journal; False when the disk has no room, and then it stays in memory."""
         assert sealed.raw is not None
         path = self.folder / f"{sealed.first:020d}.seg"
         partial = path.with_suffix(".tmp")
-        if self._spare:
-            self._spare.pop().rename(partial)
-        with partial.open("r+b" if partial.exists() else "wb", buffering=0) as stream:
-            stream.write(sealed.raw)
-            stream.truncate(sealed.size)
-        partial.replace(path)
+        try:
+            if self._spare:
+                self._spare.pop().rename(partial)
+            write_file(partial, sealed.raw)
+            partial.replace(path)
+        except OSError:
+            self.disk_full = True
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            return False
+        self.disk_full = False
         sealed.path = path
+        return True
 
     # restarting ------------------------------------------------------------------------------------------------------
 
@@ -217,11 +237,12 @@ class Stream:
                 if sealed.path is None:
                     self._journal(sealed)
 
-    def save(self) -> None:
-        """Everything that waits goes to the journal: the agent is about to stop."""
+    def save(self) -> bool:
+        """Everything that waits goes to the journal: the agent is about to stop. False when there is no room for it."""
         with self.lock:
             self.seal()
             self.stick()
+            return all(sealed.path is not None for sealed in self.queue)
 
     def load(self) -> None:
         """Take up what the journal holds: the longest run of whole segments."""
@@ -235,12 +256,6 @@ class Stream:
                 self.queue.append(sealed)
                 self.queued_bytes += sealed.size
                 self.next = sealed.last + 1
-
-    def resume(self) -> None:
-        """Go on after an orderly end: nothing was missed and every disk is exact."""
-        with self.lock:
-            self.capturing = True
-            self.coverage.open.clear()
 
     def meet(self, acknowledged: int) -> bool:
         """Compare with what the process server has. False when something between is lost: then what waits is dropped."""
@@ -262,6 +277,15 @@ class Stream:
             self.queued_bytes = 0
             for path in self.folder.glob("*"):
                 path.unlink()
+
+
+def write_file(path: Path, raw: bytes) -> None:
+    """A whole file, over one that may be there. Raises `OSError` when the disk is full."""
+    with path.open("r+b" if path.exists() else "wb", buffering=0) as stream:
+        view = memoryview(raw)
+        while view:
+            view = view[stream.write(view) :]
+        stream.truncate(len(raw))
 
 
 def _add(total: dict[int, int], more: dict[int, int]) -> None:
