@@ -80,6 +80,8 @@ def up(
     speed: Annotated[float, typer.Option(help="Emulated seconds per second")] = 1.0,
     env: Annotated[Path | None, typer.Option(help="Write shell exports for real clients to this file")] = None,
     proxy: Annotated[bool, typer.Option("--proxy", help="Also a proxy that ends the public cloud's names here")] = False,
+    nbd: Annotated[bool, typer.Option("--nbd", help="Open the machines' disks to NBD clients on this computer")] = False,
+    disk: Annotated[list[str] | None, typer.Option(help="[MACHINE=]IMAGE: content of a system disk, `web` unless named")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Come back when it is up; `drillbed down` ends it")] = False,
     out: _Folder = Path("out/up"),
 ) -> None:
@@ -87,12 +89,13 @@ def up(
     from drillbed.detached import start_detached
     from drillbed.up import UpOptions, check, run_up
 
-    options = UpOptions(out, profile, vms, speed, env, proxy)
+    options = UpOptions(out, profile, vms, speed, env, proxy, nbd, tuple(disk or ()))
     check(options)
     _writable(out)
     if detach:
         given = ["--profile", profile, "--vms", str(vms), "--speed", str(speed), "--out", str(out)]
-        given += [*(["--env", str(env)] if env else []), *(["--proxy"] if proxy else [])]
+        given += [*(["--env", str(env)] if env else []), *["--proxy"] * proxy, *["--nbd"] * nbd]
+        given += [part for image in options.disks for part in ("--disk", image)]
         typer.echo(start_detached(given, out))
     else:
         run_up(options, typer.echo)

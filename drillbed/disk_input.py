@@ -6,10 +6,12 @@ Everything here makes a *raw* file; the vCenter emulator takes its bytes as the 
 import errno
 import json
 import os
+import resource
 import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,10 @@ NO_DISKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x7fELF", "is a program: give a disk image"),
 )
 
+#: What qemu-img may use on one image (memory in bytes, processor seconds), and how long it may take, in seconds.
+LIMITS = ((resource.RLIMIT_AS, 2 << 30), (resource.RLIMIT_CPU, 1800))
+PATIENCE = {"info": 60, "convert": 3600}
+
 #: Bytes of text files. A disk holds at least one other in its first sectors.
 TEXT = bytes([*range(0x20, 0x7F), *b"\t\n\r\f\x1b", *range(0x80, 0x100)])
 
@@ -71,6 +77,20 @@ def make_disk(folder: Path, given: Path | None) -> DiskInput:
     return _from_image(folder, given) if given is not None else _from_machine(folder)
 
 
+def raw_image(given: Path, folder: Path) -> DiskInput:
+    """An image of any kind as a raw file of whole MiB: itself where it is that already, else a copy in `folder`.
+
+    Raises `UsageError` or `TroubleError`.
+    """
+    if given.is_file() and given.suffix == ".raw" and given.stat().st_size and given.stat().st_size % MIB == 0:
+        kind, head = _look(given)
+        if kind == "raw":
+            _refuse_no_disk(given, head)
+            return DiskInput(given, given.stat().st_size, f"{given.name} (raw)")
+    folder.mkdir(parents=True, exist_ok=True)
+    return _from_image(folder, given)
+
+
 def require_space(folder: Path, needed: int, what: str) -> None:
     """Refuse before anything is written when `needed` bytes will not fit."""
     free = shutil.disk_usage(folder).free
@@ -85,6 +105,19 @@ def require_space(folder: Path, needed: int, what: str) -> None:
 
 
 def _from_image(folder: Path, given: Path) -> DiskInput:
+    kind, head = _look(given)
+    raw = folder / "input.raw"
+    if kind == "raw":
+        _refuse_no_disk(given, head)
+        _take_raw(given, raw)
+    else:
+        _convert(given.resolve(), kind, raw)  # qemu-img takes `name:` at the start of a relative path for a protocol
+    _pad(raw)
+    return DiskInput(raw, raw.stat().st_size, f"{given.name} ({kind})")
+
+
+def _look(given: Path) -> tuple[str, bytes]:
+    """What kind of image a file is, and its first bytes. Raises `UsageError` when it cannot be read."""
     if not given.exists():
         raise UsageError(f"there is no disk image {given}: give the path of a raw, qcow2, VMDK, VHD or VHDX file")
     if not given.is_file():
@@ -97,15 +130,9 @@ def _from_image(folder: Path, given: Path) -> DiskInput:
             tail = opened.read(512)
     except OSError as error:
         raise UsageError(f"{given} cannot be read ({error.strerror}): give an image that this user may read") from error
-    kind = next((kind for magic, kind in MAGICS if head.startswith(magic)), "vpc" if tail.startswith(b"conectix") else "raw")
-    raw = folder / "input.raw"
-    if kind == "raw":
-        _refuse_no_disk(given, head)
-        _take_raw(given, raw)
-    else:
-        _convert(given.resolve(), kind, raw)  # qemu-img takes `name:` at the start of a relative path for a protocol
-    _pad(raw)
-    return DiskInput(raw, raw.stat().st_size, f"{given.name} ({kind})")
+    return next(
+        (kind for magic, kind in MAGICS if head.startswith(magic)), "vpc" if tail.startswith(b"conectix") else "raw"
+    ), head
 
 
 def _refuse_no_disk(given: Path, head: bytes) -> None:
@@ -148,12 +175,30 @@ def _convert(given: Path, kind: str, raw: Path) -> None:
 
 
 def _qemu_img(given: Path, kind: str, *arguments: str) -> str:
-    """What qemu-img says. Raises `UsageError` when it cannot read the image, `TroubleError` when there is no room."""
+    """What qemu-img says. Raises `UsageError` when it cannot read the image, `TroubleError` when there is no room.
+
+    It gets no more memory and processor time than an honest image needs: who made the image may have meant to use it up.
+    """
     command = [shutil.which("qemu-img") or "qemu-img", *arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
-    if done.returncode == 0:
-        return done.stdout
-    reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    with subprocess.Popen(  # noqa: S603 - no shell
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        for limit, most in LIMITS:
+            with suppress(OSError):  # it may have ended by now
+                resource.prlimit(running.pid, limit, (most, most))
+        try:
+            said, complained = running.communicate(timeout=PATIENCE[arguments[0]])
+        except subprocess.TimeoutExpired:
+            running.kill()
+            raise UsageError(
+                f"{given} is not a usable {kind} image: qemu-img was not done with `{arguments[0]}` "
+                f"after {PATIENCE[arguments[0]]} s"
+            ) from None
+    if running.returncode == 0:
+        return said
+    if running.returncode < 0:
+        raise UsageError(f"{given} is not a usable {kind} image: qemu-img needed more memory or time than an image may take")
+    reason = (complained.strip().splitlines() or ["no reason given"])[-1]
     if os.strerror(errno.ENOSPC) in reason:
         raise TroubleError(f"there was not enough space to convert {given}: free some, or choose another folder with --out")
     raise UsageError(f"{given} looks like a {kind} image but qemu-img cannot read it: {reason.removeprefix('qemu-img: ')}")

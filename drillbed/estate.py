@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from drillbed.azure_side import AzureSide, Trust
 from drillbed.dialects import DIALECTS
+from drillbed.disk_input import raw_image
+from drillbed.doors import Doors
 from drillbed.errors import TroubleError, remedy, require_room
 from drillbed.machines import AZURE_SIDE, ONPREM_SIDE, MachinePlan, Machines
 from drillbed.operator import Credentials, NotInTime, Operator, Refused
@@ -63,6 +65,8 @@ class EstatePlan:
     start: datetime = DEFAULT_START
     #: Whether certificates also hold for the public cloud's names, for clients that come through the proxy.
     public_names: bool = False
+    #: Whether the disks of machines are open to programs of this computer, over NBD (docs/nbd.md).
+    nbd: bool = False
     rules: Rules = field(default_factory=Rules)
     service_rules: ServiceRules = field(default_factory=ServiceRules)
     profile: str = "classic"  #: or `modernized`: a replication appliance instead of a configuration server
@@ -100,6 +104,7 @@ class Estate:
     targets: Targets
     events: list[Happening]
     secret: str  #: of the client id that the operator uses
+    doors: Doors | None
 
     @classmethod
     @contextmanager
@@ -309,6 +314,18 @@ class Estate:
     def onprem_disks(self, machine: str) -> dict[int, Any]:
         return self.site.disks(machine)
 
+    def nbd(self, machine: str) -> dict[int, str]:
+        """NBD URIs of the disks of a running machine by unit, on whichever side it runs.
+
+        Raises `LookupError` when it does not run, or the estate was opened without doors.
+        """
+        if self.doors is None:
+            raise LookupError("this estate has no NBD doors: open it with EstatePlan(nbd=True)")
+        found = next((door for door in self.doors.listing() if door.machine == machine), None)
+        if found is None:
+            raise LookupError(f"{machine} does not run")
+        return found.disks
+
     def onprem_running(self, machine: str) -> bool:
         return (machine, ONPREM_SIDE) in self.machines.running
 
@@ -403,7 +420,10 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     def note(when: float, kind: str, subject: str, particulars: dict[str, Any]) -> None:
         events.append(Happening(when, kind, subject, particulars))
 
-    machines = Machines(clock, folder / "machines", plan.rules, note, hash_at_boot=plan.hash_at_boot)
+    doors = Doors() if plan.nbd else None
+    if doors is not None:
+        stack.callback(doors.close)
+    machines = Machines(clock, folder / "machines", plan.rules, note, hash_at_boot=plan.hash_at_boot, doors=doors)
     trust = Trust(passphrase, secret, plan.signing_key)
     azure = AzureSide(clock, places, machines, storage, folder, plan.rules, plan.service_rules, trust, note)
     azure.programs.folder, azure.programs.uploaded = plan.runbooks, plan.run_uploaded
@@ -423,7 +443,7 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
     )
     vault = Vault(operator, GROUP, "drillvault", LOCATION, dialect=DIALECTS[plan.profile])
     for machine in plan.machines:
-        site.add_machine(machine)
+        site.add_machine(_with_raw_source(machine, folder / "images"))
     stack.callback(clock.stop)  # first of all when it ends: nothing works any more while what it works with is taken away
     clock.start()
     return Estate(
@@ -440,7 +460,16 @@ def _compose(plan: EstatePlan, folder: Path, stack: ExitStack) -> Estate:
         targets,
         events,
         secret,
+        doors,
     )
+
+
+def _with_raw_source(machine: MachinePlan, folder: Path) -> MachinePlan:
+    """The plan with the image of disk 0 as raw bytes. Raises `UsageError` or `TroubleError` for an image that is none."""
+    if machine.source is None:
+        return machine
+    image = raw_image(machine.source, folder / machine.name)
+    return replace(machine, source=image.path, disks=[image.size, *machine.disks[1:]])
 
 
 def _close_network(places: Places) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from drillbed.doors import Doors
 from drillbed.witness import FileDisk, Readable, Witness, ZeroDisk, sha256
 from emulators.clock import Clock
 from emulators.guest.install_door import DOOR_PORTS, InstallDoor
@@ -33,8 +34,8 @@ ONPREM_SIDE, AZURE_SIDE = "onprem", "azure"
 class MachinePlan:
     """A machine to make: sizes of its disks in bytes (disk 0 is the system disk), and what writes to disk 1, if there is one.
 
-    `source` is a raw file whose bytes disk 0 has. `rate` is workload records per emulated second. `witness` keeps the history of
-    all its disks from the first write on.
+    `source` is an image whose content disk 0 has: raw, or what qemu-img reads; the disk is then as large as the image. `rate` is
+    workload records per emulated second. `witness` keeps the history of all its disks from the first write on.
     """
 
     name: str
@@ -63,9 +64,10 @@ class Software:
 class Machines:
     """Boots guests and puts their software on them. Both sides of an estate use it."""
 
-    def __init__(self, clock: Clock, folder: Path, rules: Rules, note: Note, *, hash_at_boot: bool):
+    def __init__(self, clock: Clock, folder: Path, rules: Rules, note: Note, *, hash_at_boot: bool, doors: Doors | None = None):
+        """`doors` opens the disks of each machine that runs to programs from outside."""
         self.clock, self.rules, self._note = clock, rules, note
-        self._folder, self._hash_at_boot = folder, hash_at_boot
+        self._folder, self._hash_at_boot, self._doors = folder, hash_at_boot, doors
         self.software: dict[str, Software] = {}
         #: The account and its password, the same on all machines of an estate and known in no other.
         self.installer = (INSTALLER, clock.random_bytes(12).hex())
@@ -97,12 +99,16 @@ class Machines:
         self.running[name, side] = guest
         self._note(self.clock.now(), "guest-started", name, {"side": side})
         guest.power_on()
+        if self._doors is not None:
+            self._doors.started(name, side, guest, host.address)
         return guest
 
     def ended(self, name: str, side: str) -> None:
         """The machine does not run any more."""
         if self.running.pop((name, side), None) is not None:
             self._note(self.clock.now(), "guest-ended", name, {"side": side})
+        if self._doors is not None:
+            self._doors.ended(name, side)
 
     def guest(self, name: str) -> GuestMachine | None:
         """The machine, wherever it runs now."""

@@ -72,6 +72,8 @@ def status_text(record: Mapping[str, Any]) -> str:
     lines = [f"The estate is up (process {record['pid']}, profile {record['profile']}, speed {record['speed']:g})."]
     lines += [f"  {name:<16} {url}" for name, url in record["endpoints"].items()]
     lines += [f"  {'machines':<16} {', '.join(record['machines']) or 'none'}", f"  {'CA':<16} {record['ca']}"]
+    for door in record.get("nbd", ()):
+        lines.append(f"  {'nbd':<16} {door['machine']} ({door['side']}): {' '.join(door['disks'].values())}")
     if "proxy" in record:
         lines.append(f"  {'proxy':<16} {record['proxy']}: ends {', '.join(record['proxied'])} here and refuses the rest")
     return "\n".join(lines)

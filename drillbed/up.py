@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ class UpOptions:
     speed: float = 1.0
     env: Path | None = None
     proxy: bool = False
+    nbd: bool = False
+    #: Images for system disks, as `[MACHINE=]FILE`; the first machine unless named.
+    disks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,23 @@ def check(options: UpOptions) -> None:
         raise UsageError(f"--vms is 0 to {MOST_MACHINES}, not {options.vms}")
     if not 0.01 <= options.speed <= 10_000:
         raise UsageError(f"--speed is 0.01 to 10000 emulated seconds per second, not {options.speed:g}")
+    images_of(options)
     if options.env is not None and not os.access(options.env if options.env.exists() else options.env.parent, os.W_OK):
         raise UsageError(f"{options.env} cannot be written to: choose another file with --env")
+
+
+def images_of(options: UpOptions) -> dict[str, Path]:
+    """The image of each machine that was given one. Raises `UsageError` for a machine that there is not."""
+    names, images = machine_names(options.vms), dict[str, Path]()
+    for given in options.disks:
+        name, equals, path = given.partition("=")
+        name, path = (name, path) if equals and "/" not in name else ((names or ["web"])[0], given)
+        if name not in names:
+            raise UsageError(f"--disk {given}: there is no machine {name}; there are {', '.join(names) or 'none'}")
+        if name in images:
+            raise UsageError(f"--disk {given}: {name} has an image already; write MACHINE=FILE for another machine")
+        images[name] = Path(path)
+    return images
 
 
 @contextmanager
@@ -83,14 +101,15 @@ def served(options: UpOptions) -> Iterator[Served]:
     require_azurite()
     with ExitStack() as stack:
         stack.enter_context(claimed(options.folder))
-        names = machine_names(options.vms)
+        names, images = machine_names(options.vms), images_of(options)
         plan = EstatePlan(
             way="embedded",
             seed=fresh_seed(),
             speed=options.speed,
-            machines=[MachinePlan(name, "WINDOWS", [32 * MIB, 8 * MIB]) for name in names],
+            machines=[MachinePlan(name, "WINDOWS", [32 * MIB, 8 * MIB], source=images.get(name)) for name in names],
             start=today(),
             public_names=options.proxy,
+            nbd=options.nbd,
         )
         estate = stack.enter_context(Estate.open(plan, options.folder / "estate"))
         relay = Relay()
@@ -103,9 +122,24 @@ def served(options: UpOptions) -> Iterator[Served]:
         exports = environment(estate, record)
         if options.env is not None:
             _write(options.env, exports_text(exports), mode=0o600)
-        _write(options.folder / RECORD, json.dumps(record, indent=1) + "\n", mode=0o600)
+        _keep_record(estate, record, options.folder / RECORD)
         stack.callback((options.folder / RECORD).unlink, missing_ok=True)
         yield Served(estate, record, exports)
+
+
+def _keep_record(estate: Estate, record: dict[str, Any], path: Path) -> None:
+    """Write the record, and again whenever a machine's doors open or close: a machine that fails over is found elsewhere."""
+
+    def write() -> None:
+        if estate.doors is not None:
+            record["nbd"] = [asdict(door) for door in estate.doors.listing()]
+        partial = path.with_suffix(".tmp")
+        _write(partial, json.dumps(record, indent=1) + "\n", mode=0o600)
+        partial.replace(path)
+
+    if estate.doors is not None:
+        estate.doors.changed = write
+    write()
 
 
 def machine_names(count: int) -> list[str]:

@@ -3,6 +3,7 @@
 On premises that is the datastore's disk, in Azure a page blob. `PageBlobDevice` is the second.
 """
 
+import threading
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -76,6 +77,7 @@ class PageBlobDevice:
             raise vhd.NotVhd(f"{name} holds {end} bytes, its footer says {described.size}")
         self.size = end
         self._written: bytearray | None = None
+        self._lock = threading.Lock()
 
     def read(self, offset: int, length: int) -> bytes:
         """Any range; what was never written is zero and not asked for."""
@@ -100,13 +102,17 @@ class PageBlobDevice:
             yield start, end
 
     def _granules(self) -> bytearray:
-        if self._written is None:
-            found = bytearray(self.size // GRANULE + 1)
-            for start, size in self._store.page_ranges(self._container, self._name):
-                first, last = start // GRANULE, min(start + size - 1, self.size) // GRANULE
-                found[first : last + 1] = b"\1" * (last + 1 - first)
-            self._written = found
-        return self._written
+        with self._lock:  # readers and the writer may come at once, and what was written must not be forgotten
+            if self._written is None:
+                self._written = self._look()
+            return self._written
+
+    def _look(self) -> bytearray:
+        found = bytearray(self.size // GRANULE + 1)
+        for start, size in self._store.page_ranges(self._container, self._name):
+            first, last = start // GRANULE, min(start + size - 1, self.size) // GRANULE
+            found[first : last + 1] = b"\1" * (last + 1 - first)
+        return found
 
     def _get(self, offset: int, length: int) -> bytes:
         return self._store.get_blob(self._container, self._name, offset=offset, length=length)

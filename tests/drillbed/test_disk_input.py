@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -125,6 +126,37 @@ def test_without_qemu_img_an_image_that_needs_it_is_refused(tmp_path: Path, monk
     monkeypatch.setattr(disk_input.shutil, "which", lambda *_args, **_kwargs: None)
     with pytest.raises(UsageError, match="apt-get install qemu-utils"):
         make_disk(tmp_path / "work", a_broken_qcow2(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("sleep 60", "was not done with `info` after 1 s"),
+        (f"{sys.executable} -c 'bytes(3 << 30)'", "cannot read it: MemoryError"),
+    ],
+    ids=["hangs", "eats"],
+)
+def test_an_image_on_which_qemu_img_hangs_or_grows_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, says: str
+) -> None:
+    """What a hostile image would have it do, done by a stand-in: qemu-img's own faults are not ours to know."""
+    tool = tmp_path / "bin/qemu-img"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\nexec {does}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    monkeypatch.setitem(disk_input.PATIENCE, "info", 1 if "sleep" in does else 30)
+    with pytest.raises(UsageError, match=says):
+        make_disk(tmp_path / "work", a_broken_qcow2(tmp_path))
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="needs qemu-img (Debian package qemu-utils)")
+def test_a_small_image_of_an_enormous_disk_is_refused_before_it_is_converted(tmp_path: Path) -> None:
+    given = tmp_path / "huge.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(given), "60T"], check=True)
+    with pytest.raises(TroubleError, match="a disk of 62,914,560 MiB, needs about"):
+        make_disk(tmp_path / "work", given)
+    assert not list((tmp_path / "work").iterdir())
 
 
 def test_an_image_larger_than_the_free_space_is_refused_before_anything_is_written(
