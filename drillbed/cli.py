@@ -10,19 +10,19 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drillbed.errors import TroubleError, UsageError, remedy
+from drillbed.errors import DONE, NOT_RIGHT, TROUBLE, WRONG_USE, TroubleError, UsageError, remedy, writable
+from drillbed.judging import add_to
 from drillbed.signals import Interruption
 from drillbed.workspace import workspace
 
 if TYPE_CHECKING:
     from emulators.network import Block
-
-DONE, NOT_RIGHT, WRONG_USE, TROUBLE = 0, 1, 2, 3
 
 #: What a drill leaves in its output folder. The log is there only when something was logged.
 DOCUMENT, PAGE, LOG = "drill.json", "report.html", "drill.log"
@@ -55,7 +55,7 @@ def drill(
     if way not in ("embedded", "virtual"):
         raise UsageError(f"--way is embedded or virtual, not {way!r}")
     options = Options(out, disk, seed, profile, way, tuple(parse_block(text) for text in block or []), storage)
-    _writable(out)
+    writable(out)
     progress = Progress(quiet=json)
     with workspace(out) as work, _results(out):
         with progress:
@@ -91,7 +91,7 @@ def up(
 
     options = UpOptions(out, profile, vms, speed, env, proxy, nbd, tuple(disk or ()))
     check(options)
-    _writable(out)
+    writable(out)
     if detach:
         given = ["--profile", profile, "--vms", str(vms), "--speed", str(speed), "--out", str(out)]
         given += [*(["--env", str(env)] if env else []), *["--proxy"] * proxy, *["--nbd"] * nbd]
@@ -117,14 +117,6 @@ def status(out: _Folder = Path("out/up")) -> None:
     record = find_running(out)
     typer.echo(status_text(record) if record is not None else f"No estate is up in {out}.")
     raise typer.Exit(DONE if record is not None else NOT_RIGHT)
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
-def conform(context: typer.Context) -> None:
-    """Ask a product what the documents promise, and judge it: [PRODUCT] [--claim C] [--profile P] [-n N] [--out DIR]."""
-    from harness.conform import run
-
-    raise typer.Exit(run(context.args))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
@@ -158,86 +150,6 @@ def hrl(
     raise typer.Exit(DONE if sound else NOT_RIGHT)
 
 
-@app.command()
-def kill(
-    mutant: Annotated[list[str] | None, typer.Option(help="Only this wrong product, by everything that could find it")] = None,
-    requirement: Annotated[list[str] | None, typer.Option(help="Only this requirement, and the products that break it")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Every product by everything that could find it")] = False,
-    workers: Annotated[int, typer.Option("-n", help="Processes", min=1, max=64)] = 2,
-    seed: Annotated[int, typer.Option(help="Seed of everything random")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder for kill.txt and kill.json")] = Path("build/kill"),
-    record: Annotated[bool, typer.Option("--record", help="Keep the score for the header of reports")] = False,
-) -> None:
-    """Measure the suite: which wrong products it finds, and that it accuses no right one."""
-    from drillbed.kill import Options
-    from drillbed.kill import kill as measured
-
-    _writable(out)
-    raise typer.Exit(measured(Options(mutant or (), requirement or (), full, workers, seed, out, record)))
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
-def smoke(context: typer.Context) -> None:
-    """Judge a driver before it judges a product: PRODUCT, as for `conform`."""
-    from harness.loading import UsageError as WrongProduct
-    from harness.smoke import command
-
-    try:
-        raise typer.Exit(command(context.args, typer.echo))
-    except WrongProduct as wrong:
-        raise UsageError(str(wrong)) from wrong
-
-
-@app.command()
-def schema(of: Annotated[str, typer.Argument(help="spec, driver or record")]) -> None:
-    """Print a JSON Schema: of specification files (for editors), of a driver's messages, of the record of a run."""
-    from harness.schemas import SCHEMAS, schema_text
-
-    if of not in SCHEMAS:
-        raise UsageError(f"there is no schema of {of!r}: {', '.join(SCHEMAS)}")
-    sys.stdout.write(schema_text(of))
-
-
-@app.command(name="list")
-def list_requirements(
-    claim: Annotated[str | None, typer.Option(help="Only these claims, with commas between")] = None,
-    profile: Annotated[str | None, typer.Option(help="Only those for classic, modernized or secondary-site")] = None,
-) -> None:
-    """Print the requirements that a product can be asked."""
-    from harness.listing import list_text
-
-    sys.stdout.write(list_text(claim=_terms("claims", claim), profile=_terms("profiles", profile)))
-
-
-@app.command()
-def words() -> None:
-    """Print the vocabulary of the specifications: words with their arguments, states, reasons."""
-    from harness.listing import words_text
-
-    sys.stdout.write(words_text())
-
-
-@app.command()
-def trace(requirement: Annotated[str, typer.Argument(help="Id of a requirement or of a row, such as RPR-007")]) -> None:
-    """Print a requirement from its sources to its cases, or why a row is not asked."""
-    from harness.listing import trace_text
-
-    text = trace_text(requirement.upper())
-    if text is None:
-        raise UsageError(f"nothing is known of {requirement!r}: drillbed list shows all requirements")
-    sys.stdout.write(text)
-
-
-def _terms(of: str, given: str | None) -> str | None:
-    """What was given, when every part of it is one of the harness's terms. Raises `UsageError`."""
-    from harness.terms import terms
-
-    for name in (given or "").split(",") if given is not None else []:
-        if name not in terms()[of]:
-            raise UsageError(f"{name!r} is not one of the {of}: {', '.join(terms()[of])}")
-    return given
-
-
 def parse_block(text: str) -> "Block":
     """`PORT` or `FROM:TO:PORT` (either name may be empty) as a traffic rule. Raises `UsageError`."""
     from emulators.network import Block
@@ -247,17 +159,6 @@ def parse_block(text: str) -> "Block":
         raise UsageError(f"--block takes a PORT or FROM:TO:PORT, not {text!r}; for example 9443 or web:process-server:9443")
     names = parts[:-1] or ["", ""]
     return Block(names[0] or None, names[1] or None, int(parts[-1]))
-
-
-def _writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        if remedy(error) is not None:
-            raise
-        raise UsageError(f"{folder} cannot be written to ({error.strerror}): choose another folder with --out") from error
 
 
 @contextmanager
@@ -275,10 +176,17 @@ def _results(out: Path) -> Iterator[None]:
         handler.close()
 
 
+@cache
+def command_line() -> typer.Typer:
+    """All commands: those above, and those that judge."""
+    add_to(app)
+    return app
+
+
 def run(arguments: Sequence[str], interruption: Interruption) -> int:
     """Carry out a command line; every error becomes one line on standard error. Returns the exit code."""
     wanted = list(arguments) or ["--help"]
-    code = _flushed(_guarded(lambda: app(wanted, standalone_mode=False), interruption))
+    code = _flushed(_guarded(lambda: command_line()(wanted, standalone_mode=False), interruption))
     interruption.over()
     if interruption.number is not None and code != DONE:
         _say("interrupted: everything that was started has been stopped; there are no results")

@@ -2,7 +2,11 @@
 
 import errno
 import shutil
+import tempfile
 from pathlib import Path
+
+#: Exit codes: done, judged not right, wrong use, the machine or drillbed could not do it.
+DONE, NOT_RIGHT, WRONG_USE, TROUBLE = 0, 1, 2, 3
 
 #: With less room than this a disk is as good as full: stores and databases give up before the last byte.
 LEAST_ROOM = 4 * 1024 * 1024
@@ -42,3 +46,15 @@ def require_room(folder: Path) -> None:
     """Raise `TroubleError` when the disk that holds `folder` has filled up."""
     if shutil.disk_usage(folder).free < LEAST_ROOM:
         raise TroubleError(f"{folder}: {REMEDIES[errno.ENOSPC]}")
+
+
+def writable(folder: Path) -> None:
+    """Make the folder; raise `UsageError` when it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if remedy(error) is not None:
+            raise
+        raise UsageError(f"{folder} cannot be written to ({error.strerror}): choose another folder with --out") from error

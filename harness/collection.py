@@ -11,16 +11,19 @@ from typing import Any
 
 import pytest
 
+from harness.baseline import Baseline
 from harness.cases import Case
-from harness.kill_report import SPECS, read_score
+from harness.exemptions import Exemptions, load_exemptions
+from harness.kill_report import SPECS, read_score, stamp_of
 from harness.loading import Loaded, UsageError, load_product
 from harness.product import Setup
-from harness.record import Axes, Recorder, requirement_record
+from harness.record import Axes, Recorder, RecordError, read_record, requirement_record
 from harness.scenario import Attempt
-from harness.spec import NOT_REQUIREMENTS, Requirement, load_file
+from harness.spec import NOT_REQUIREMENTS, Requirement, load_file, load_specs
 from harness.strict_yaml import SpecError
 from harness.terms import terms
-from harness.verdict import ERROR, FAIL, INCONCLUSIVE, UNOBSERVABLE, UNSUPPORTED, Result
+from harness.today import today
+from harness.verdict import ERROR, EXEMPT, EXEMPT_BUT_PASSES, FAIL, INCONCLUSIVE, UNOBSERVABLE, UNSUPPORTED, Result
 
 RECORD = "drillbed.record"
 REQUIREMENT = "requirement"
@@ -45,7 +48,17 @@ class Conformance:
         self.axes = _axes(config, self.loaded)
         self.controls = not hasattr(config, "workerinput")
         folder = config.getoption("conformance")
-        self.recorder = Recorder(Path(folder) if folder else None, self.loaded.description, self.axes)
+        self.exemptions = _exemptions(config, self.axes)
+        self.baseline = _baseline(config)
+        self.cases: set[str] = set()
+        self.recorder = Recorder(
+            Path(folder) if folder else None,
+            self.loaded.description,
+            self.axes,
+            exemptions=self.exemptions.plain(),
+            remarks=[f"the exemption of {one.what} ended on {one.until} ({one.place})" for one in self.exemptions.ended],
+            baseline=self.baseline is not None,
+        )
         if self.controls:
             self.recorder.open()
         for mark in MARKS:
@@ -83,12 +96,20 @@ class Conformance:
         return found
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self._check_exemptions()
         places: dict[str, str] = {}
         for item in items:
             if isinstance(item, CaseItem):
                 first = places.setdefault(item.requirement.id, item.requirement.where)
                 if first != item.requirement.where:
                     raise pytest.UsageError(f"{item.requirement.where}: {item.requirement.id} stands already in {first}")
+
+    def _check_exemptions(self) -> None:
+        """An entry for a case that does not exist exempts nothing: somebody believes that it does."""
+        if any("::" in str(argument) for argument in self.config.args):
+            return
+        for entry in self.exemptions.unknown(self.cases):
+            raise pytest.UsageError(f"{entry.place}: there is no case {entry.what}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -141,7 +162,39 @@ def _axes(config: pytest.Config, loaded: Loaded) -> Axes:
         raise UsageError(f"{what.name} serves {what.estates} estates at once, -n {workers} is too many")
     era = config.getoption("era") or what.eras[0]
     command = " ".join(config.invocation_params.args)
-    return Axes(config.getoption("seed"), profile, str(era), config.getoption("way"), claims, command, read_score(SPECS))
+    return Axes(
+        config.getoption("seed"), profile, str(era), config.getoption("way"), claims, command, _stamp(config), read_score(SPECS)
+    )
+
+
+def _stamp(config: pytest.Config) -> str:
+    """The stamp of the specifications that are asked, of those of the harness where none were named."""
+    named = [Path(argument.split("::")[0]) for argument in config.args]
+    folder = next((path for path in named if (path / "sources.yaml").is_file()), SPECS)
+    try:
+        return stamp_of(load_specs(folder))
+    except SpecError:
+        return ""  # the mistake is said when the file is collected
+
+
+def _exemptions(config: pytest.Config, axes: Axes) -> Exemptions:
+    path = config.getoption("exemptions")
+    if path is None:
+        return Exemptions()
+    try:
+        return load_exemptions(Path(path), axes, today())
+    except (SpecError, OSError) as problem:
+        raise UsageError(str(problem)) from problem
+
+
+def _baseline(config: pytest.Config) -> Baseline | None:
+    path = config.getoption("baseline")
+    if path is None:
+        return None
+    try:
+        return Baseline.of(read_record(Path(path)))
+    except RecordError as problem:
+        raise UsageError(f"--baseline: {problem}") from problem
 
 
 class SpecFile(pytest.File):
@@ -156,6 +209,7 @@ class SpecFile(pytest.File):
         except SpecError as problem:
             raise self.CollectError(str(problem)) from problem
         for requirement in requirements:
+            self.conformance.cases |= {case.id for case in requirement.cases}
             if self.conformance.asks(requirement):
                 node: RequirementNode = RequirementNode.from_parent(self, name=requirement.id)
                 node.requirement, node.conformance = requirement, self.conformance
@@ -199,11 +253,13 @@ class CaseItem(pytest.Item):
         loaded = self.conformance.loaded
         self.attempt = Attempt(self.case, loaded.product, loaded.worlds, self.conformance.setup)
         if not self.attempt.prepare():
+            self.conformance.exemptions.judge(self.attempt.result)
             self._raise(self.attempt.result)
 
     def runtest(self) -> None:
         assert self.attempt is not None
         self.attempt.judge()
+        self.conformance.exemptions.judge(self.attempt.result)
         self._raise(self.attempt.result)
 
     def teardown(self) -> None:
@@ -212,17 +268,30 @@ class CaseItem(pytest.Item):
         before = self.attempt.result.verdict
         self.attempt.close()
         result = self.attempt.result
-        record = {"case": result.plain(), "requirement": requirement_record(self.requirement), "name": self.case.name}
+        record = {
+            "case": result.plain() | {"known": self.known(result)},
+            "requirement": requirement_record(self.requirement),
+            "name": self.case.name,
+        }
         self.user_properties += [("verdict", result.verdict), (RECORD, json.dumps(record))]
         if result.verdict == ERROR and before != ERROR:
             raise VerdictError(result.summary)
+
+    def known(self, result: Result) -> bool:
+        """Whether the baseline was no better."""
+        baseline = self.conformance.baseline
+        return baseline is not None and baseline.known(self.case.id, result.verdict)
 
     def _raise(self, result: Result) -> None:
         if result.verdict in (UNSUPPORTED, UNOBSERVABLE):
             pytest.skip(f"{result.verdict}: {result.seen}")
         if result.verdict in (FAIL, INCONCLUSIVE) and not self.requirement.counted:
             pytest.xfail(f"a note, not a lost claim ({self.requirement.level}, {self.requirement.status}): {result.summary}")
-        if result.verdict in (FAIL, INCONCLUSIVE, ERROR):
+        if result.verdict == EXEMPT:
+            pytest.xfail(f"exempt: {result.summary}")
+        if result.verdict in (FAIL, INCONCLUSIVE) and self.known(result):
+            pytest.xfail(f"no worse than in the baseline: {result.summary}")
+        if result.verdict in (FAIL, INCONCLUSIVE, EXEMPT_BUT_PASSES, ERROR):
             raise VerdictError(result.summary)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -13,6 +13,7 @@ import pytest
 
 from harness.record import OURS, USAGE, RecordError
 from harness.reports import write_reports
+from harness.submission import write_submission
 
 #: The specifications that come with the harness.
 SPECS = Path(__file__).resolve().parent.parent / "specs"
@@ -26,6 +27,8 @@ OPTIONS = {
     "seed": "seed of everything random (default: 1)",
     "world": "what surrounds the product, instead of the world it names",
     "driver-seconds": "how long a driver in another process may be silent (default: 120)",
+    "exemptions": "file of what the vendor knows to be wrong, and until when",
+    "baseline": "an earlier run.ndjson: fail only where it got worse",
     "way": "virtual (one process, emulated time) or embedded (TLS sockets)",
 }
 
@@ -52,7 +55,7 @@ def run(options: Sequence[str]) -> int:
     if code == int(pytest.ExitCode.USAGE_ERROR):
         return USAGE
     with contextlib.suppress(RecordError):
-        for path in write_reports(out):
+        for path in (*write_reports(out), write_submission(out)):
             sys.stdout.write(f"{path}\n")
     return code if code in (0, 1, USAGE, OURS, 5) else OURS
 

@@ -20,6 +20,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", default=1, type=int, help="seed of everything random")
     group.addoption("--way", default="virtual", choices=("virtual", "embedded"), help="how the world runs")
     group.addoption("--driver-seconds", default=120.0, type=float, help="how long a driver in another process may be silent")
+    group.addoption("--exemptions", default=None, metavar="FILE", help="what the vendor knows to be wrong, and until when")
+    group.addoption("--baseline", default=None, metavar="RECORD", help="an earlier run.ndjson: fail only where it got worse")
     group.addoption("--conformance", default=None, metavar="DIR", help="write run.ndjson and the reports there")
 
 

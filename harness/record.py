@@ -16,16 +16,20 @@ from harness.spec import FORMAT, Requirement, Source
 from harness.verdict import (
     CONFORMANT,
     ERROR,
+    EXEMPT,
+    EXEMPT_BUT_PASSES,
     FAIL,
     INCOMPLETE,
     INCONCLUSIVE,
     PASS,
     UNDECIDED,
     VERDICTS,
+    WITH_EXEMPTIONS,
     claim_word,
 )
 
 DONE, NOT_RIGHT, USAGE, OURS, NOTHING = 0, 1, 2, 3, 5
+_RIGHT = (CONFORMANT, WITH_EXEMPTIONS)
 
 
 class RecordError(Exception):
@@ -42,6 +46,7 @@ class Axes:
     way: str
     claims: tuple[str, ...]
     command: str = ""
+    specifications: str = ""  #: stamp of what was asked
     sharpness: str = ""  #: how many wrong products the specifications find, as `drillbed kill` measured it
 
 
@@ -95,6 +100,10 @@ class Recorder:
     stopped: bool = False  #: ended before everything was asked (-x, Ctrl-C)
     partial: bool = False  #: only a selection was asked (-k, -m, an id)
     unread: int = 0  #: files that could not be collected
+    exemptions: list[dict[str, str]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  #: for the last lines of the run
+    baseline: bool = False  #: only what got worse than in an earlier run counts for the exit code
+    _worse: list[str] = field(default_factory=list)
     _file: TextIO | None = None
     _seen: set[str] = field(default_factory=set)
     _verdicts: Counter[str] = field(default_factory=Counter)
@@ -108,7 +117,8 @@ class Recorder:
         self._file = (self.folder / "run.ndjson").open("w", encoding="utf-8")
         what = self.description
         product = {**asdict(what), "capabilities": sorted(what.capabilities)}
-        self._write({"kind": "header", "format": FORMAT, "harness": harness_version(), "product": product, **asdict(self.axes)})
+        head = {"kind": "header", "format": FORMAT, "harness": harness_version(), "product": product, **asdict(self.axes)}
+        self._write(head | {"exemptions": self.exemptions, "baseline": self.baseline})
 
     def case(self, record: dict[str, Any]) -> None:
         """One finished case, as a worker sent it."""
@@ -118,6 +128,8 @@ class Recorder:
             self._write({"kind": "requirement", **requirement})
         verdict = case["verdict"]
         self._verdicts[verdict] += 1
+        if self.baseline and requirement["counted"] and not case["known"]:
+            self._worse.append(f"{case['case']}: {verdict}")
         if requirement["counted"]:
             self._claims.setdefault(requirement["claim"], []).append(verdict)
         elif verdict in (FAIL, INCONCLUSIVE):
@@ -136,7 +148,7 @@ class Recorder:
             return {claim: UNDECIDED for claim in sorted(self._claims) if claim}
         words = {claim: claim_word(verdicts) for claim, verdicts in sorted(self._claims.items())}
         if self.stopped:
-            return {claim: INCOMPLETE if word == CONFORMANT else word for claim, word in words.items()}
+            return {claim: INCOMPLETE if word in _RIGHT else word for claim, word in words.items()}
         return words
 
     def close(self, exitstatus: int) -> int:
@@ -159,9 +171,11 @@ class Recorder:
             return USAGE
         if self._verdicts[ERROR]:
             return OURS
-        if not any(self._verdicts[verdict] for verdict in (PASS, FAIL, INCONCLUSIVE)):
+        if not any(self._verdicts[verdict] for verdict in (PASS, FAIL, INCONCLUSIVE, EXEMPT, EXEMPT_BUT_PASSES)):
             return NOTHING
-        right = all(word == CONFORMANT for word in self.words().values())
+        if self._verdicts[EXEMPT_BUT_PASSES]:
+            return NOT_RIGHT
+        right = not self._worse if self.baseline else all(word in _RIGHT for word in self.words().values())
         # Ordinary tests may have run beside the cases: their failure counts too.
         return DONE if right and exitstatus == 0 else NOT_RIGHT
 
@@ -171,6 +185,9 @@ class Recorder:
         lines = [f"{claim}: {word}" for claim, word in self.words().items()]
         lines += [f"note: {note}" for note in self._notes]
         lines.append(counts or "nothing was asked")
+        if self.baseline:
+            lines += [f"worse than the baseline: {text}" for text in self._worse] or ["nothing got worse than in the baseline"]
+        lines += self.remarks
         if self.partial or self.stopped:
             lines.append("only a part was asked: the words above speak of that part")
         if self.folder is not None:

@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from harness.record import Record
-from harness.verdict import PASS
+from harness.verdict import CONFORMANT, PASS, WITH_EXEMPTIONS
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; --odd: #9a6700; --quiet: #8888; }
@@ -44,13 +44,19 @@ def page(record: Record) -> str:
 def _claims(record: Record) -> Iterator[str]:
     yield "<table><tr><th>Claim<th>Verdict</tr>"
     for claim, word in record.footer["claims"].items():
-        colour = "pass" if word == "conformant" else "fail"
+        colour = "pass" if word == CONFORMANT else "inconclusive" if word == WITH_EXEMPTIONS else "fail"
         yield f"<tr><td>{escape(claim)}<td class={colour}><b>{escape(word)}</b></tr>"
     yield "</table><table><tr><th>Cases<th></tr>"
     for verdict, count in record.footer["counts"].items():
         if count:
             yield f"<tr><td class={verdict}>{verdict}<td>{count}</tr>"
     yield "</table>"
+    if record.header.get("exemptions"):
+        yield "<p>Exemptions of the vendor:</p><ul>"
+        for one in record.header["exemptions"]:
+            link = f" ({escape(one['link'])})" if one["link"] else ""
+            yield f"<li>{escape(one['what'])} until {escape(one['until'])}: {escape(one['reason'])}{link}</li>"
+        yield "</ul>"
     if record.footer["partial"]:
         yield "<p><b>Only a part was asked:</b> the words above speak of that part.</p>"
     if record.footer["notes"]:

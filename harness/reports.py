@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.record import Record, read_record
 from harness.report_page import page
-from harness.verdict import CONFORMANT, INCOMPLETE
+from harness.verdict import CONFORMANT, INCOMPLETE, WITH_EXEMPTIONS
 
 _COLUMNS = (
     "requirement",
@@ -57,7 +57,7 @@ def trace_rows(record: Record) -> list[list[str]]:
 def badge_of(record: Record) -> dict[str, object]:
     """A badge end point: the claims and the weakest word. No percentage."""
     words = record.footer["claims"]
-    colours = {CONFORMANT: "brightgreen", INCOMPLETE: "yellow"}
+    colours = {CONFORMANT: "brightgreen", WITH_EXEMPTIONS: "green", INCOMPLETE: "yellow"}
     worst = next((word for word in words.values() if word != CONFORMANT), CONFORMANT if words else INCOMPLETE)
     message = "; ".join(f"{claim}: {word}" for claim, word in words.items()) or "nothing asked"
     message += " (in part)" if record.footer["partial"] else ""

@@ -6,9 +6,12 @@ from typing import Any
 
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 UNSUPPORTED, UNOBSERVABLE, ERROR = "unsupported", "unobservable", "error"
-VERDICTS = (PASS, FAIL, INCONCLUSIVE, UNSUPPORTED, UNOBSERVABLE, ERROR)
+#: Listed in the vendor's exemptions, and fails as listed, or passes.
+EXEMPT, EXEMPT_BUT_PASSES = "exempt", "exempt-but-passes"
+VERDICTS = (PASS, FAIL, INCONCLUSIVE, UNSUPPORTED, UNOBSERVABLE, EXEMPT, EXEMPT_BUT_PASSES, ERROR)
 
 CONFORMANT, INCOMPLETE, NOT_CONFORMANT, UNDECIDED = "conformant", "incomplete", "not conformant", "undecided"
+WITH_EXEMPTIONS = "with exemptions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +57,6 @@ def claim_word(verdicts: Iterable[str]) -> str:
         return NOT_CONFORMANT
     if UNOBSERVABLE in found:
         return INCOMPLETE
+    if found & {EXEMPT, EXEMPT_BUT_PASSES}:
+        return WITH_EXEMPTIONS
     return CONFORMANT

@@ -19,6 +19,7 @@ def drillbed(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("words",), 0, "disk_write: {vm: text"),
         (("trace", "rpr-005"), 0, "RPR-005::snapshot-on-master-target-otherwise"),
         (("trace", "REP-009"), 0, "REP-009 is not asked: "),
+        (("schema", "driver"), 0, "urn:drillbed:driver:1"),
         (("conform", "--help"), 0, "Exit codes: 0 every claim"),
     ],
 )
@@ -33,6 +34,11 @@ def test_it_prints(arguments: tuple[str, ...], code: int, out: str) -> None:
     [
         (("trace", "XYZ-1"), "nothing is known of 'XYZ-1'"),
         (("list", "--claim", "plans,nonsense"), "'nonsense' is not one of the claims: core, failback"),
+        (("schema", "moon"), "there is no schema of 'moon': spec, driver, record"),
+        (("smoke",), "takes one product"),
+        (("smoke", "nobody"), "there is no product 'nobody'"),
+        (("compare", "/no/such/record", "/no/such/record"), "/no/such/record cannot be read"),
+        (("exempt", "/no/such/record", "--update", "/tmp/no/such/file"), "/no/such/record cannot be read"),
         (("list", "--profile", "old"), "'old' is not one of the profiles: classic"),
     ],
 )

@@ -15,14 +15,18 @@ from harness.spec import load_specs
 from harness.vocabulary import words
 
 
-def recorded(folder: Path, product: toy.Toy) -> int:
+def recorded(folder: Path, product: toy.Toy, *, specifications: str = "") -> int:
     """A record as the plugin writes it, without pytest."""
-    axes = Axes(SETUP.seed, SETUP.profile, SETUP.era, SETUP.way, ("core", "failback", "plans", "multi-vm"), "by hand")
+    axes = Axes(
+        SETUP.seed, SETUP.profile, SETUP.era, SETUP.way, ("core", "failback", "plans", "multi-vm"), "by hand", specifications
+    )
     recorder = Recorder(folder, product.describe(), axes)
     recorder.open()
     for requirement in load_specs(EXAMPLES):
         for case, result in zip(requirement.cases, run_requirement(requirement, product), strict=True):
-            recorder.case({"case": result.plain(), "requirement": requirement_record(requirement), "name": case.name})
+            recorder.case(
+                {"case": result.plain() | {"known": False}, "requirement": requirement_record(requirement), "name": case.name}
+            )
     return recorder.close(0)
 
 

@@ -351,6 +351,10 @@ def planned_allowed() -> Toy:
     return wrong("planned-allowed")
 
 
+def two_faults() -> Toy:
+    return wrong("planned-allowed", "snapshot-ignored")
+
+
 def single() -> Toy:
     return Toy(estates=1)
 
