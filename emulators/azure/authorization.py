@@ -2,12 +2,10 @@
 
 import re
 
-from emulators.azure.arm import ROLES, Answer, Arm, Call, Json, Refusal, operation, read
+from emulators.azure.arm import ROLES, SCOPE, Answer, Arm, Call, Json, Refusal, operation, read
 from emulators.azure.arm.access import Assignment, Role
 from emulators.azure.entra import Entra
-from emulators.azure.tracked import GROUP, SUBSCRIPTION
 
-_RESOURCE = GROUP + "/providers/{resourceProviderNamespace}/{resourceType}/{resourceName}"
 _ASSIGNMENTS = "/providers/Microsoft.Authorization/roleAssignments"
 _DEFINITIONS = "/providers/Microsoft.Authorization/roleDefinitions"
 _NAME = "/{roleAssignmentName}"
@@ -23,11 +21,9 @@ class Authorization:
     def __init__(self, arm: Arm, login: Entra):
         self.arm, self.login = arm, login
 
-    @operation("PUT", SUBSCRIPTION + _ASSIGNMENTS + _NAME)
-    @operation("PUT", GROUP + _ASSIGNMENTS + _NAME)
-    @operation("PUT", _RESOURCE + _ASSIGNMENTS + _NAME)
+    @operation("PUT", SCOPE + _ASSIGNMENTS + _NAME)
     def assign(self, call: Call) -> Answer:
-        scope, name = _scope(call.path), call["roleAssignmentName"]
+        scope, name = call["scope"], call["roleAssignmentName"]
         if not _GUID.fullmatch(name):
             raise Refusal(400, "InvalidRoleAssignmentId", f"The role assignment ID '{name}' is not valid. It must be a GUID.")
         body = call.content()
@@ -54,32 +50,26 @@ class Authorization:
         self.arm.access.assignments.append(made)
         return Answer(201, self._shown(made))
 
-    @operation("GET", SUBSCRIPTION + _ASSIGNMENTS + _NAME)
-    @operation("GET", GROUP + _ASSIGNMENTS + _NAME)
-    @operation("GET", _RESOURCE + _ASSIGNMENTS + _NAME)
+    @operation("GET", SCOPE + _ASSIGNMENTS + _NAME)
     def show(self, call: Call) -> Answer:
-        found = self._find(_scope(call.path), call["roleAssignmentName"])
+        found = self._find(call["scope"], call["roleAssignmentName"])
         if found is None:
             name = call["roleAssignmentName"]
             raise Refusal(404, "RoleAssignmentNotFound", f"The role assignment '{name}' is not found.")
         return Answer(200, self._shown(found))
 
-    @operation("DELETE", SUBSCRIPTION + _ASSIGNMENTS + _NAME)
-    @operation("DELETE", GROUP + _ASSIGNMENTS + _NAME)
-    @operation("DELETE", _RESOURCE + _ASSIGNMENTS + _NAME)
+    @operation("DELETE", SCOPE + _ASSIGNMENTS + _NAME)
     def withdraw(self, call: Call) -> Answer:
-        found = self._find(_scope(call.path), call["roleAssignmentName"])
+        found = self._find(call["scope"], call["roleAssignmentName"])
         if found is None:
             return Answer(204)
         self.arm.access.assignments.remove(found)
         return Answer(200, self._shown(found))
 
-    @operation("GET", SUBSCRIPTION + _ASSIGNMENTS)
-    @operation("GET", GROUP + _ASSIGNMENTS)
-    @operation("GET", _RESOURCE + _ASSIGNMENTS)
+    @operation("GET", SCOPE + _ASSIGNMENTS)
     def assignments(self, call: Call) -> Answer:
         """Assignments at the scope, above and below it."""
-        scope = _scope(call.path).lower()
+        scope = call["scope"].lower()
         match = _FILTER.fullmatch(call.query.get("$filter", ""))
         shown = [
             self._shown(one)
@@ -88,20 +78,27 @@ class Authorization:
         ]
         return Answer(200, {"value": shown, "nextLink": None})
 
-    @operation("GET", SUBSCRIPTION + _DEFINITIONS)
-    @operation("GET", GROUP + _DEFINITIONS)
+    @operation("GET", _DEFINITIONS)
+    @operation("GET", SCOPE + _DEFINITIONS)
     def definitions(self, call: Call) -> Answer:
         match = re.fullmatch(r"\s*roleName\s+eq\s+'([^']*)'\s*", call.query.get("$filter", ""), re.IGNORECASE)
         found = [role for role in ROLES.values() if match is None or role.name.lower() == match[1].lower()]
         return Answer(200, {"value": [_definition(role, call.subscription) for role in found], "nextLink": None})
 
-    @operation("GET", SUBSCRIPTION + _DEFINITIONS + "/{roleDefinitionId}")
+    @operation("GET", _DEFINITIONS + "/{roleDefinitionId}")
+    @operation("GET", SCOPE + _DEFINITIONS + "/{roleDefinitionId}")
     def definition(self, call: Call) -> Answer:
         wanted = call["roleDefinitionId"].lower()
         found = next((role for role in ROLES.values() if role.id == wanted), None)
         if found is None:
             raise Refusal(404, "RoleDefinitionDoesNotExist", f"The specified role definition with ID '{wanted}' does not exist.")
         return Answer(200, _definition(found, call.subscription))
+
+    @operation("GET", SCOPE + "/providers/Microsoft.Authorization/permissions")
+    def permissions(self, call: Call) -> Answer:
+        """What the caller may do at a scope."""
+        roles = self.arm.access.roles(str(call.principal.get("oid", "")), call["scope"])
+        return Answer(200, {"value": [_permission(role) for role in roles], "nextLink": None})
 
     def _find(self, scope: str, name: str) -> Assignment | None:
         for one in self.arm.access.assignments:
@@ -118,14 +115,10 @@ class Authorization:
             "properties": {
                 "roleDefinitionId": f"/subscriptions/{subscription}{_DEFINITIONS}/{assigned.role.id}",
                 "principalId": assigned.principal,
-                "principalType": "ServicePrincipal",
+                "principalType": "User" if assigned.principal in self.login.users.object_ids() else "ServicePrincipal",
                 "scope": assigned.scope,
             },
         }
-
-
-def _scope(path: str) -> str:
-    return path[: path.lower().rindex("/providers/microsoft.authorization/")]
 
 
 def _related(one: str, other: str) -> bool:
@@ -141,9 +134,8 @@ def _role(definition_id: str) -> Role:
 
 
 def _definition(role: Role, subscription: str) -> Json:
-    permission = {"actions": list(role.actions), "notActions": list(role.not_actions), "dataActions": [], "notDataActions": []}
     return {
-        "id": f"/subscriptions/{subscription}{_DEFINITIONS}/{role.id}",
+        "id": f"{f'/subscriptions/{subscription}' if subscription else ''}{_DEFINITIONS}/{role.id}",
         "name": role.id,
         "type": "Microsoft.Authorization/roleDefinitions",
         "properties": {
@@ -151,6 +143,10 @@ def _definition(role: Role, subscription: str) -> Json:
             "type": "BuiltInRole",
             "description": "",
             "assignableScopes": ["/"],
-            "permissions": [permission],
+            "permissions": [_permission(role)],
         },
     }
+
+
+def _permission(role: Role) -> Json:
+    return {"actions": list(role.actions), "notActions": list(role.not_actions), "dataActions": [], "notDataActions": []}

@@ -13,6 +13,8 @@ from emulators.azure.compute import AvailabilitySets, Disks, Sizes, VirtualMachi
 from emulators.azure.compute.kinds import AVAILABILITY_SET, DISK, MACHINE
 from emulators.azure.entra import Client, Entra, Identity, Issuer
 from emulators.azure.failover import FailoverMachines
+from emulators.azure.locks import LockOperations
+from emulators.azure.namespaces import Namespaces
 from emulators.azure.network import (
     Circuits,
     Connections,
@@ -38,6 +40,7 @@ from emulators.azure.outside import BlobSize, GuestHooks, LinkSwitch, NoPrograms
 from emulators.azure.resources import Resources
 from emulators.azure.storage import StorageAccounts
 from emulators.azure.storage.accounts import ACCOUNT
+from emulators.azure.tags import Tags
 from emulators.azure.vaults import VAULT, Vaults
 from emulators.clock import Clock
 
@@ -175,7 +178,8 @@ class Azure:
 
     def _register(self) -> None:
         providers = (
-            self.resources, self.authorization, self.vaults, self.storage_accounts, self.networks, self.interfaces,
+            self.resources, Namespaces(self.arm), Tags(self.arm), self.authorization, LockOperations(self.arm),
+            self.vaults, self.storage_accounts, self.networks, self.interfaces,
             self.security_groups, self.public_addresses, self.local_gateways, self.gateways, self.connections, self.circuits,
             self.disks, self.machines, self.availability_sets, self.sizes,
             self.automation_accounts, Runbooks(self.arm), Variables(self.arm), self.runbook_jobs,

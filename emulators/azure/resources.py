@@ -1,14 +1,18 @@
-"""Microsoft.Resources: subscriptions, resource groups, providers, and the list of everything in a group."""
+"""Microsoft.Resources: subscriptions, resource groups, and the list of everything in one."""
 
 import re
 from typing import Any
 
 from emulators.azure.arm import GROUP_TYPE, Answer, Arm, Call, Json, Refusal, Resource, operation, read
+from emulators.azure.filters import read_filter
 from emulators.azure.tracked import GROUP, SUBSCRIPTION, canonical_location, check_location, listing, tags_of
 from emulators.clock import Process, iso
 
-#: What a resource group can be listed by: `resourceType eq 'x'`, `resourceGroup eq 'x'`, `name eq 'x'`, `location eq 'x'`.
-_CLAUSE = re.compile(r"\s*(\w+)\s+eq\s+'([^']*)'\s*", re.IGNORECASE)
+#: Words that no resource may be named with.
+_RESERVED = ("microsoft", "windows", "xbox", "skype", "hyper-v", "bing", "cortana")
+
+#: Deployments are kept with the resources, but are none.
+DEPLOYMENT_TYPE = "Microsoft.Resources/deployments"
 
 
 class Resources:
@@ -20,7 +24,6 @@ class Resources:
         self.arm, self.tenant = arm, tenant
         #: By lower-cased type: called outside the lock for each resource that a group's deletion takes along.
         self.deleters: dict[str, Any] = {}
-        self.unregistered: set[str] = set()
 
     # subscriptions -----------------------------------------------------------------------------------------------------
 
@@ -37,6 +40,19 @@ class Resources:
     @operation("GET", SUBSCRIPTION)
     def subscription(self, call: Call) -> Answer:
         return Answer(200, self._subscription(self.arm.subscriptions[call.subscription.lower()]))
+
+    @operation("POST", "/providers/Microsoft.Resources/checkResourceName")
+    def check_resource_name(self, call: Call) -> Answer:
+        body = call.content()
+        name, kind = read(body, "name", str, required=True), read(body, "type", str, required=True)
+        reserved = [word for word in _RESERVED if word in name.lower()]
+        if reserved:
+            raise Refusal(
+                400,
+                "ReservedResourceName",
+                f"The resource name '{name}' or a part of the name is a trademarked or reserved word.",
+            )
+        return Answer(200, {"name": name, "type": kind, "status": "Allowed"})
 
     @operation("GET", SUBSCRIPTION + "/locations")
     def locations(self, call: Call) -> Answer:
@@ -70,7 +86,10 @@ class Resources:
 
     @operation("GET", SUBSCRIPTION + "/resourceGroups")
     def groups(self, call: Call) -> Answer:
-        return listing(self.arm.store.of_type(GROUP_TYPE, under=f"/subscriptions/{call.subscription}"))
+        keep = read_filter(call.query.get("$filter", ""))
+        return listing(
+            group for group in self.arm.store.of_type(GROUP_TYPE, under=f"/subscriptions/{call.subscription}") if keep(group)
+        )
 
     @operation("GET", GROUP)
     def group(self, call: Call) -> Answer:
@@ -161,98 +180,24 @@ class Resources:
     @operation("GET", SUBSCRIPTION + "/resources")
     @operation("GET", GROUP + "/resources")
     def resources(self, call: Call) -> Answer:
-        wanted = _filter(call.query.get("$filter", ""))
-        if call.group:
-            wanted["resourcegroup"] = call.group
-        prefix = f"/subscriptions/{call.subscription}/".lower()
-        found = self.arm.store.where(lambda one: one.id.lower().startswith(prefix) and _listed(one) and _fits(one, wanted))
+        keep = read_filter(call.query.get("$filter", ""))
+        prefix = f"/subscriptions/{call.subscription}/" + (f"resourceGroups/{call.group}/" if call.group else "")
+        found = self.arm.store.where(lambda one: one.id.lower().startswith(prefix.lower()) and _listed(one) and keep(one))
         return listing(found, lambda one: _outline(one, call.query.get("$expand", "")))
-
-    # providers ---------------------------------------------------------------------------------------------------------
-
-    @operation("GET", SUBSCRIPTION + "/providers")
-    def providers(self, call: Call) -> Answer:
-        return Answer(200, {"value": [self._provider(call, name) for name in self._namespaces()]})
-
-    @operation("GET", SUBSCRIPTION + "/providers/{resourceProviderNamespace}")
-    def provider(self, call: Call) -> Answer:
-        return Answer(200, self._provider(call, call["resourceProviderNamespace"]))
-
-    @operation("POST", SUBSCRIPTION + "/providers/{resourceProviderNamespace}/register")
-    def register(self, call: Call) -> Answer:
-        self.unregistered.discard(call["resourceProviderNamespace"].lower())
-        return Answer(200, self._provider(call, call["resourceProviderNamespace"]))
-
-    @operation("POST", SUBSCRIPTION + "/providers/{resourceProviderNamespace}/unregister")
-    def unregister(self, call: Call) -> Answer:
-        outline = self._provider(call, call["resourceProviderNamespace"])
-        self.unregistered.add(call["resourceProviderNamespace"].lower())
-        return Answer(200, {**outline, "registrationState": "Unregistering"})
-
-    def _namespaces(self) -> list[str]:
-        return [provider.namespace for provider in self.arm.providers.values()]
-
-    def _provider(self, call: Call, name: str) -> Json:
-        namespace = next((known for known in self._namespaces() if known.lower() == name.lower()), None)
-        if namespace is None:
-            raise Refusal(404, "InvalidResourceNamespace", f"The resource namespace '{name}' is invalid.")
-        kinds: dict[str, None] = {}
-        for endpoint in self.arm.router.endpoints:
-            _, _, rest = endpoint.template.partition("/providers/")
-            parts = rest.split("/")
-            if parts[0].lower() == namespace.lower() and len(parts) > 1 and parts[1] != "locations":
-                kinds.setdefault("/".join(part for part in parts[1::2] if not part.startswith("{")))
-        return {
-            "id": f"/subscriptions/{call.subscription}/providers/{namespace}",
-            "namespace": namespace,
-            "registrationPolicy": "RegistrationRequired",
-            "registrationState": "NotRegistered" if namespace.lower() in self.unregistered else "Registered",
-            "resourceTypes": [
-                {
-                    "resourceType": kind,
-                    "locations": list(self.arm.locations),
-                    "apiVersions": [call.api_version],
-                    "capabilities": "None",
-                }
-                for kind in kinds
-            ],
-        }
 
 
 def _listed(resource: Resource) -> bool:
     """Top-level resources only: subnets and the like are not in the list of a group."""
-    return resource.type != GROUP_TYPE and resource.type.count("/") == 1 and bool(resource.location)
+    return resource.type not in (GROUP_TYPE, DEPLOYMENT_TYPE) and resource.type.count("/") == 1 and bool(resource.location)
 
 
 def _outline(resource: Resource, expand: str) -> Json:
     shown = ("location", "tags", "sku", "kind", "zones", "identity", "managedBy")
     outline = {"id": resource.id, "name": resource.name, "type": resource.type}
     outline |= {name: resource.body[name] for name in shown if resource.body.get(name) is not None}
-    if "createdtime" in expand.lower() and "created" in resource.hidden:
-        outline["createdTime"] = iso(resource.hidden["created"])
+    for name in ("created", "changed"):
+        if f"{name}time" in expand.lower() and name in resource.hidden:
+            outline[f"{name}Time"] = iso(resource.hidden[name])
     if "provisioningstate" in expand.lower():
         outline["provisioningState"] = resource.properties.get("provisioningState", "Succeeded")
     return outline
-
-
-def _filter(text: str) -> dict[str, str]:
-    """`name eq 'value'` clauses joined by `and`. Raises `Refusal` 400 for anything else."""
-    clauses: dict[str, str] = {}
-    for part in re.split(r"\s+and\s+", text, flags=re.IGNORECASE) if text.strip() else []:
-        match = _CLAUSE.fullmatch(part)
-        if match is None or match[1].lower() not in _FIELDS:
-            raise Refusal(400, "InvalidFilterInQueryString", f"Invalid $filter '{text}' specified in the query string.")
-        clauses[match[1].lower()] = match[2]
-    return clauses
-
-
-_FIELDS: dict[str, Any] = {
-    "resourcetype": lambda one: one.type,
-    "resourcegroup": lambda one: one.group,
-    "name": lambda one: one.name,
-    "location": lambda one: one.location,
-}
-
-
-def _fits(resource: Resource, wanted: dict[str, str]) -> bool:
-    return all(_FIELDS[name](resource).lower() == value.lower() for name, value in wanted.items())

@@ -49,6 +49,8 @@ Rules of the engine:
   Without `work` the provider drives it: `arm.operations.finish(operation)`, `finish(operation, "Failed", refusal=...)`,
   `cancel(operation)`. The engine answers GETs of both URLs; no templates are needed for them. `operation.extra` and `.percent`
   go into the status document.
+* A template that begins with `SCOPE` is an extension: it is there below every subscription, group and resource, and
+  `call["scope"]` says where.
 * `action` of the role check comes from method and template (`Microsoft.Compute/disks/write`, `.../start/action`).
 * Stored `body` dictionaries are written to the wire under the lock; outside it copy what you keep. `Resource.hidden` never
   reaches the wire.
@@ -56,14 +58,15 @@ Rules of the engine:
 
 from emulators.azure.arm.access import ROLES, Access
 from emulators.azure.arm.faces import Face, Faces
+from emulators.azure.arm.locks import Lock, Locks
 from emulators.azure.arm.messages import Answer, Call, Json, Refusal, read
 from emulators.azure.arm.operations import Operation, Operations, status_document
-from emulators.azure.arm.routing import Router, clean_path, operation
+from emulators.azure.arm.routing import SCOPE, Router, clean_path, operation
 from emulators.azure.arm.service import BODY_LIMIT, GROUP_TYPE, Arm
 from emulators.azure.arm.store import Resource, ResourceId, ResourceStore, not_found, parse_id
 
 __all__ = [
-    "BODY_LIMIT", "GROUP_TYPE", "ROLES", "Access", "Answer", "Arm", "Call", "Face", "Faces", "Json", "Operation", "Operations",
-    "Refusal", "Resource", "ResourceId", "ResourceStore", "Router", "clean_path", "not_found", "operation", "parse_id", "read",
-    "status_document",
+    "BODY_LIMIT", "GROUP_TYPE", "ROLES", "SCOPE", "Access", "Answer", "Arm", "Call", "Face", "Faces", "Json", "Lock", "Locks",
+    "Operation", "Operations", "Refusal", "Resource", "ResourceId", "ResourceStore", "Router", "clean_path", "not_found",
+    "operation", "parse_id", "read", "status_document",
 ]  # fmt: skip

@@ -104,10 +104,14 @@ class Access:
     def revoke(self, principal: str) -> None:
         self.assignments = [kept for kept in self.assignments if kept.principal != principal]
 
+    def roles(self, principal: str, scope: str) -> list[Role]:
+        """The roles that a principal has at a scope, its own and those from above."""
+        return [one.role for one in self.assignments if one.principal == principal and covers(one.scope, scope)]
+
     def sees(self, principal: str, scope: str) -> bool:
         """Whether the principal has any role at, above or below `scope` (which subscriptions a list shows)."""
         return any(
-            assigned.principal == principal and (_covers(assigned.scope, scope) or _covers(scope, assigned.scope))
+            assigned.principal == principal and (covers(assigned.scope, scope) or covers(scope, assigned.scope))
             for assigned in self.assignments
         )
 
@@ -115,7 +119,7 @@ class Access:
         """Raises `Refusal` 403 `AuthorizationFailed` unless a role allows `action` at `scope`."""
         principal = str(claims.get("oid", ""))
         for assigned in self.assignments:
-            if assigned.principal == principal and _covers(assigned.scope, scope) and assigned.role.allows(action):
+            if assigned.principal == principal and covers(assigned.scope, scope) and assigned.role.allows(action):
                 return
         raise Refusal(
             403,
@@ -138,6 +142,7 @@ def _any(patterns: tuple[str, ...], action: str) -> bool:
     return any(fnmatchcase(action, pattern.lower()) for pattern in patterns)
 
 
-def _covers(scope: str, other: str) -> bool:
+def covers(scope: str, other: str) -> bool:
+    """Whether `other` is `scope` or below it."""
     above, below = scope.rstrip("/").lower(), other.rstrip("/").lower()
     return below == above or below.startswith(above + "/")

@@ -1,4 +1,7 @@
-"""From method and path to an operation: templates are matched without case, values keep the caller's spelling."""
+"""From method and path to an operation: templates are matched without case, values keep the caller's spelling.
+
+A template that begins with `/{scope}/providers/` is an extension: it is there below every subscription, group and resource.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,6 +10,9 @@ from typing import Any
 from emulators.azure.arm.messages import Answer, Call, Refusal
 
 Handler = Callable[[Call], Answer]
+
+#: How the template of an extension begins.
+SCOPE = "/{scope}"
 
 
 @dataclass(slots=True)
@@ -63,7 +69,7 @@ class Router:
     """All operations of one Resource Manager as a tree of path segments."""
 
     def __init__(self) -> None:
-        self._root = _Node()
+        self._root, self._extensions = _Node(), _Node()
         self.endpoints: list[Endpoint] = []
 
     def register(self, provider: Any) -> None:
@@ -73,8 +79,9 @@ class Router:
                 self.add(method, template, getattr(provider, name), action, text=text)
 
     def add(self, method: str, template: str, handler: Handler, action: str = "", *, text: bool = False) -> None:
-        segments = [segment for segment in template.split("/") if segment]
-        node, names = self._root, []
+        extension = template.startswith(SCOPE + "/")
+        segments = [segment for segment in template.removeprefix(SCOPE).split("/") if segment]
+        node, names = (self._extensions if extension else self._root), ["scope"] if extension else []
         for segment in segments:
             if segment.startswith("{"):
                 names.append(segment.strip("{}"))
@@ -84,7 +91,7 @@ class Router:
                 node = node.literals.setdefault(segment.lower(), _Node())
         if method in node.methods:
             raise ValueError(f"two operations for {method} {template}")
-        inside_group = "resourceGroupName" in names and segments[-1] != "{resourceGroupName}"
+        inside_group = extension or ("resourceGroupName" in names and segments[-1] != "{resourceGroupName}")
         action = action or action_of(method, template)
         endpoint = Endpoint(method, template, handler, action, tuple(names), inside_group, text)
         node.methods[method] = endpoint
@@ -103,12 +110,33 @@ class Router:
         segments = [segment for segment in path.split("/") if segment]
         found: list[_Node] = []
         values = _walk(self._root, segments, 0, [], method, found)
+        if values is not None:
+            endpoint = found[-1].methods[method]
+            return endpoint, dict(zip(endpoint.names, values, strict=True))
+        extended = self._extension(method, segments, found)
+        if extended is not None:
+            return extended
+        if found:
+            raise Refusal(405, "MethodNotAllowed", f"The requested resource does not support http method '{method}'.")
+        raise Refusal(404, "InvalidResourceType", f"The resource type could not be found for the path '{path}'.")
+
+    def _extension(self, method: str, segments: list[str], found: list[_Node]) -> tuple[Endpoint, dict[str, str]] | None:
+        """An operation below the last `/providers/` of a path whose beginning is the scope."""
+        at = max((index for index, segment in enumerate(segments) if segment.lower() == "providers"), default=-1)
+        scope = segments[:at]
+        if at < 2 or scope[0].lower() != "subscriptions":
+            return None
+        nodes: list[_Node] = []
+        values = _walk(self._extensions, segments[at:], 0, [], method, nodes)
         if values is None:
-            if found:
-                raise Refusal(405, "MethodNotAllowed", f"The requested resource does not support http method '{method}'.")
-            raise Refusal(404, "InvalidResourceType", f"The resource type could not be found for the path '{path}'.")
-        endpoint = found[-1].methods[method]
-        return endpoint, dict(zip(endpoint.names, values, strict=True))
+            found += nodes
+            return None
+        endpoint = nodes[-1].methods[method]
+        parameters = dict(zip(endpoint.names, ["/" + "/".join(scope), *values], strict=True))
+        parameters["subscriptionId"] = scope[1]
+        if len(scope) > 3 and scope[2].lower() == "resourcegroups":
+            parameters["resourceGroupName"] = scope[3]
+        return endpoint, parameters
 
 
 def _walk(node: _Node, segments: list[str], at: int, values: list[str], method: str, found: list[_Node]) -> list[str] | None:

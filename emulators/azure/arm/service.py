@@ -10,8 +10,10 @@ import orjson
 
 from emulators.azure.arm.access import Access, CheckToken, bearer
 from emulators.azure.arm.faces import Faces
+from emulators.azure.arm.locks import Locks
 from emulators.azure.arm.messages import Answer, Call, Json, Refusal
 from emulators.azure.arm.operations import Operation, Operations
+from emulators.azure.arm.paging import paged
 from emulators.azure.arm.routing import Endpoint, Router, clean_path
 from emulators.azure.arm.store import ResourceStore
 from emulators.clock import Clock
@@ -57,6 +59,10 @@ class Arm:
         self.store = ResourceStore()
         self.router = Router()
         self.access = Access(clock.uuid)
+        self.locks = Locks()
+        self.store.after_remove.append(self.locks.forget)
+        #: Lower-cased namespaces that the subscription is not registered for.
+        self.unregistered: set[str] = set()
         self.operations = Operations(self.scope, self.lock, self.faults, fast=fast)
         self.subscriptions = {subscription.lower(): subscription for subscription in subscriptions}
         self.locations = tuple(locations)
@@ -130,15 +136,68 @@ class Arm:
         polled = self.operations.find(call.path) if call.method == "GET" else None
         if polled is not None:
             return self._poll(call, *polled)
-        endpoint, call.parameters = self.router.match(call.method, call.path)
-        call.template = endpoint.template
+        endpoint = self._route(call)
         self._check_subscription(call)
         if call.subscription:  # what is above shows each caller only what is his
             self.access.check(call.principal, endpoint.action, call.path)
         self._check_group(call, endpoint)
+        self.locks.check(call.method, call.path)
+        self._check_registered(call)
         if not endpoint.text and call.raw:
             call.body = _json_object(call)
-        return endpoint.handler(call)
+        self._check_conditions(call)
+        answer = paged(call, endpoint.handler(call))
+        self._note_time(call)
+        if call.method == "HEAD" and endpoint.method == "GET":  # whether a resource is there, asked of any of them
+            return Answer(204)
+        return _with_etag(call, answer)
+
+    def _route(self, call: Call) -> Endpoint:
+        """The operation; HEAD is answered by GET where it has none of its own. Raises `Refusal` 404 or 405."""
+        try:
+            endpoint, call.parameters = self.router.match(call.method, call.path)
+        except Refusal:
+            if call.method != "HEAD":
+                raise
+            endpoint, call.parameters = self.router.match("GET", call.path)
+        call.template = endpoint.template
+        return endpoint
+
+    def _check_registered(self, call: Call) -> None:
+        namespace = call.path.lower().rpartition("/providers/")[2].split("/", 1)[0]
+        if call.method == "PUT" and namespace in self.unregistered:
+            raise Refusal(
+                409,
+                "MissingSubscriptionRegistration",
+                f"The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found for how to "
+                "register subscriptions.",
+            )
+
+    def _check_conditions(self, call: Call) -> None:
+        """If-Match and If-None-Match of resources that have an etag. Raises `Refusal` 412."""
+        if call.method not in ("PUT", "PATCH", "DELETE"):
+            return
+        wanted, unwanted = call.headers.get("if-match"), call.headers.get("if-none-match")
+        if not wanted and not unwanted:
+            return
+        resource = self.store.get(call.path)
+        etag = resource.body.get("etag") if resource is not None else None
+        if wanted and ((resource is None and call.method != "DELETE") or (etag and wanted not in ("*", etag))):
+            raise Refusal(
+                412,
+                "PreconditionFailed",
+                f"Precondition failed. Etag provided in if-match header {wanted} does not match etag {etag} of resource "
+                f"{call.path}.",
+            )
+        if unwanted == "*" and resource is not None:
+            raise Refusal(412, "PreconditionFailed", f"Precondition failed. Resource {resource.id} already exists.")
+
+    def _note_time(self, call: Call) -> None:
+        """When a resource was made and changed, for those who ask with `$expand`."""
+        changed = self.store.get(call.path) if call.method in ("PUT", "PATCH") else None
+        if changed is not None:
+            changed.hidden["changed"] = self.clock.now()
+            changed.hidden.setdefault("created", changed.hidden["changed"])
 
     def _poll(self, call: Call, operation: Operation, kind: str) -> Answer:
         if not self.access.sees(str(call.principal.get("oid", "")), "/".join(call.path.split("/")[:3])):
@@ -150,7 +209,7 @@ class Arm:
             raise Refusal(404, "SubscriptionNotFound", f"The subscription '{call.subscription}' could not be found.")
 
     def _check_group(self, call: Call, endpoint: Endpoint) -> None:
-        if not endpoint.needs_group:
+        if not endpoint.needs_group or not call.group:
             return
         group = self.store.get(f"/subscriptions/{call.subscription}/resourceGroups/{call.group}")
         if group is None:
@@ -205,6 +264,15 @@ class Arm:
             headers["Content-Length"] = str(len(payload))
         # A client's header is echoed: a line break in it must not become a header of ours.
         return [(name, value.replace("\r", "").replace("\n", "")) for name, value in {**headers, **answer.headers}.items()]
+
+
+def _with_etag(call: Call, answer: Answer) -> Answer:
+    """The network's resources carry their etag in a header too."""
+    if "/providers/microsoft.network/" in call.path.lower() and isinstance(answer.body, dict):
+        etag = answer.body.get("etag")
+        if isinstance(etag, str) and etag:
+            answer.headers.setdefault("ETag", etag)
+    return answer
 
 
 def _base_url(environ: dict[str, Any]) -> str:

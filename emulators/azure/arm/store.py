@@ -69,9 +69,10 @@ class Resource:
 
 
 class ResourceStore:
-    """Resources by lower-cased id. Callers hold the lock of their `Arm`."""
+    """Resources by lower-cased id. Callers hold the lock of their `Arm`. `after_remove` are told the id of what has gone."""
 
     def __init__(self) -> None:
+        self.after_remove: list[Callable[[str], None]] = []
         self._resources: dict[str, Resource] = {}
         self._by_type: dict[str, dict[str, Resource]] = {}
 
@@ -102,6 +103,8 @@ class ResourceStore:
         removed = [self._resources.pop(found) for found in sorted(gone, key=len, reverse=True)]
         for resource in removed:
             self._by_type[resource.type.lower()].pop(resource.id.lower(), None)
+            for told in self.after_remove:
+                told(resource.id)
         return removed
 
     def of_type(self, resource_type: str, *, under: str = "") -> list[Resource]:

@@ -44,8 +44,12 @@ class Azure:
         return endpoint.handler(call)
 
     def run(self, method: str, path: str, body: Json | None, reason: str) -> Work:
-        """Carry out one operation to its end. Raises `Failure` with `reason` when Azure refuses it."""
+        """Carry out one operation to its end; locks hold for the service too.
+
+        Raises `Failure` with `reason` when Azure refuses it.
+        """
         try:
+            self._arm.locks.check(method, path)
             answer = self.call(method, path, body)
         except Refusal as refusal:
             raise Failure(reason, f"{refusal.code}: {refusal.message}") from None
