@@ -1,5 +1,6 @@
 """The Azure side of an estate: the emulated cloud, guests on page blobs, the replica worker, a process server in the network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from drillbed.machines import AZURE_SIDE, Machines
 from drillbed.places import DOMAIN, Places
 from drillbed.runbooks import Programs
 from drillbed.storage import Storage
+from drillbed.wrong_clock import WrongClock
 from emulators.azure.cloud import Azure
 from emulators.azure.outside import VmRecord
 from emulators.azure.site_recovery import Observer, SiteRecovery
@@ -66,7 +68,7 @@ class AzureSide:
     records: dict[str, VmRecord] = field(default_factory=dict)
     hosts: dict[str, Host] = field(default_factory=dict)
     starts: dict[str, float] = field(default_factory=dict)
-    worker: ReplicaWorker | None = None
+    workers: list[ReplicaWorker] = field(default_factory=list)
     process_server: ProcessServer | None = None
 
     def __post_init__(self) -> None:
@@ -149,19 +151,28 @@ class AzureSide:
 
     # components that run in Azure ------------------------------------------------------------------------------------
 
-    def start_worker(self, registration_key: str) -> None:
-        """The worker that turns logs into replica disks."""
-        self.worker = ReplicaWorker(
-            self.places.host("replica-worker"),
-            self.clock.scope("replica-worker"),
-            self.folder / "replica-worker",
+    def start_worker(self, registration_key: str, *, clock_error: Callable[[], float] | None = None) -> ReplicaWorker:
+        """A worker that turns logs into replica disks; each further one has a host and a folder of its own."""
+        number = len(self.workers) + 1
+        name = "replica-worker" if number == 1 else f"replica-worker-{number}"
+        if self.places.network.find(name) is None:
+            self.places.network.host(
+                name, AZURE_PUBLIC, address=f"{self.places.prefix}.2.{29 + number}", names=[f"{name}.{DOMAIN}"]
+            )
+        scope = self.clock.scope(name)
+        worker = ReplicaWorker(
+            self.places.host(name),
+            scope if clock_error is None else WrongClock(scope, clock_error),
+            self.folder / name,
             service_url=f"https://site-recovery.{DOMAIN}",
             registration_key=registration_key,
             open_store=self.storage.open_store,
-            name="replica-worker",
+            name=name,
             rules=self.rules,
         )
-        self.worker.start()
+        self.workers.append(worker)
+        worker.start()
+        return worker
 
     def add_relay(self) -> str:
         """Where appliances keep their tunnels, through which machines in Azure reach them. Gives its name."""

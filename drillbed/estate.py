@@ -11,7 +11,7 @@ This is the composition root: the only place that knows emulators, product and h
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -40,6 +40,7 @@ from emulators.clock import DEFAULT_START, Clock
 from emulators.guest.workload import read_workload
 from emulators.http.sockets import PortTakenError, Sockets
 from emulators.network import Network
+from reference_impl.replica import ReplicaWorker
 from reference_impl.rules import Rules
 
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/drill"
@@ -150,8 +151,12 @@ class Estate:
 
     def start_worker(self) -> None:
         """The worker that makes replicas, unless it runs."""
-        if self.azure.worker is None:
-            self.azure.start_worker(self.vault.registration_key())
+        if not self.azure.workers:
+            self.add_worker()
+
+    def add_worker(self, *, clock_error: Callable[[], float] | None = None) -> ReplicaWorker:
+        """One more worker; all share the work. `clock_error` says how many seconds its clock is ahead."""
+        return self.azure.start_worker(self.vault.registration_key(), clock_error=clock_error)
 
     def register_site(self, key: str = "") -> None:
         """The configuration server registers with a key of the vault (a fresh one unless given); ends when its process server

@@ -1,13 +1,13 @@
 """The on-premises site: a vCenter whose machines are guests with software, and the product's components beside it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from drillbed.machines import AGENT_VERSION, ONPREM_SIDE, MachinePlan, Machines
 from drillbed.places import DOMAIN, Places
-from emulators.clock import Clock, Process, Scope, Task, Timer
+from drillbed.wrong_clock import WrongClock
+from emulators.clock import Clock
 from emulators.guest.machine import GuestMachine
 from emulators.network import ONPREM, Host
 from emulators.vcenter import AttachedDisk, DiskSpec, VCenter, VirtualMachine
@@ -32,35 +32,6 @@ RETENTION_VOLUMES = ({"volumeName": "R:", "capacityInBytes": 64 << 30, "freeSpac
 
 #: Ids of the accounts in the configuration server: for the vCenter, and for push installations.
 VCENTER_ACCOUNT, MACHINE_ACCOUNT = "1", "2"
-
-
-@dataclass(slots=True)
-class WrongClock:
-    """A component's clock that is `error()` seconds ahead of the estate's. What it schedules is not shifted."""
-
-    right: Scope
-    error: Callable[[], float]
-
-    def now(self) -> float:
-        return self.right.now() + self.error()
-
-    def uuid(self) -> str:
-        return self.right.uuid()
-
-    def random_bytes(self, count: int) -> bytes:
-        return self.right.random_bytes(count)
-
-    def call_later(self, seconds: float, action: Callable[[], None], *, name: str) -> Timer:
-        return self.right.call_later(seconds, action, name=name)
-
-    def spawn(self, process: Process, *, name: str) -> Task:
-        return self.right.spawn(process, name=name)
-
-    def every(self, seconds: float, action: Callable[[], None], *, name: str, first_after: float | None = None) -> Task:
-        return self.right.every(seconds, action, name=name, first_after=first_after)
-
-    def cancel_all(self) -> None:
-        self.right.cancel_all()
 
 
 @dataclass(slots=True)

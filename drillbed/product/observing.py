@@ -74,8 +74,8 @@ def components(estate: Estate, role: str) -> list[str]:
 
 def replica(estate: Estate, vm: str, point: str) -> tuple[h.Content, ...]:
     """The replica's page blobs as their snapshots of a recovery point have them, without the footers of the VHDs."""
-    worker = estate.azure.worker
-    found = None if worker is None else worker.find(estate.machines.software[vm].machine_id)
+    machine_id = estate.machines.software[vm].machine_id
+    found = next((known for worker in estate.azure.workers if (known := worker.find(machine_id)) is not None), None)
     shown = choose(estate.vault.recovery_points(vm), point)
     if found is None or shown is None:
         raise h.UnobservableError(f"the replica of {vm}: nothing is replicated, or there is no such recovery point")

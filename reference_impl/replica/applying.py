@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import xxhash
 from azure.core.exceptions import ResourceExistsError
@@ -11,7 +11,7 @@ from azure.core.exceptions import ResourceExistsError
 from reference_impl import hrl, stores
 from reference_impl.coalesce import Extents, latest, merged
 from reference_impl.hrl import DamagedLog, Frame, Log
-from reference_impl.outside import BlobStore, Clock, Host, OpenStore
+from reference_impl.outside import BlobStore, Host, OpenStore
 from reference_impl.records import BLOCK, Kind, Record
 from reference_impl.replica import vhd
 from reference_impl.replica.points import Point, superfluous
@@ -24,6 +24,8 @@ PAGES_BYTES = 4 << 20
 GATHER_BYTES = 32 << 20
 #: A log stays this long after it was applied: what a store acknowledged it may still forget.
 KEEP_LOG_SECONDS = 60.0
+#: How long a point stays whose copying nobody has ended.
+PIN_SECONDS = 3600.0
 #: Fences of a generation are above those of all generations before it.
 FENCES = 1 << 32
 TYPES = {"crash": "CrashConsistent", "shutdown": "CrashConsistent", "app": "ApplicationConsistent"}
@@ -40,6 +42,13 @@ class ReplicaDisk:
     blob: str
 
 
+class Times(Protocol):
+    """The time that all workers agree on, and new ids."""
+
+    def now(self) -> float: ...
+    def uuid(self) -> str: ...
+
+
 @dataclass(slots=True)
 class Replica:
     """The replica of one machine's generation, as a worker was told of it."""
@@ -53,13 +62,13 @@ class Replica:
     target_container: str
     key: bytes
     retention_minutes: float
-    clock: Clock
+    clock: Times
     rules: Rules
     _gathered: list[Record] = field(default_factory=list)
     _gathered_bytes: int = 0
 
     @staticmethod
-    def of(said: Mapping[str, Any], key: bytes, host: Host, clock: Clock, open_store: OpenStore, rules: Rules) -> "Replica":
+    def of(said: Mapping[str, Any], key: bytes, host: Host, clock: Times, open_store: OpenStore, rules: Rules) -> "Replica":
         """From the input of `replicate`."""
         disks = [ReplicaDisk(str(disk["diskId"]), int(disk["sizeBytes"]), str(disk["blob"])) for disk in said["disks"]]
         cache, target = said["cache"], said["target"]
@@ -268,12 +277,31 @@ class Replica:
     def prune(self, here: Held) -> list[Point]:
         """Remove the points that retention does not keep (RPT-007). The state forgets them first."""
         state = here.state
-        gone = superfluous(state.points, self.clock.now(), self.retention_minutes, thin=self.rules.thin_points)
+        now = self.clock.now()
+        found = superfluous(state.points, now, self.retention_minutes, thin=self.rules.thin_points)
+        gone = [point for point in found if state.pinned.get(point.point_id, 0.0) <= now]
         if gone:
             state.points = [point for point in state.points if point not in gone]
             here.save()
             self._delete_snapshots(gone)
         return gone
+
+    def pin(self, here: Held, point_id: str) -> Point | None:
+        """A point (the newest unless named) that stays while it is copied, however long that takes; None when there is none."""
+        found = (point for point in reversed(here.state.points) if point_id in ("", point.point_id))
+        point = next(found, None)
+        if point is not None:
+            now = self.clock.now()
+            here.state.pinned = {known: until for known, until in here.state.pinned.items() if until > now}
+            here.state.pinned[point.point_id] = now + PIN_SECONDS
+            here.save()
+        return point
+
+    def unpin(self, point_id: str) -> None:
+        """The copy is done. Where the state cannot be changed now the pin ends by itself."""
+        with suppress(*stores.STORE_ERRORS, ValueError), self.held() as here:
+            here.state.pinned.pop(point_id, None)
+            here.save()
 
     def remove_points(self, here: Held) -> list[str]:
         """RPT-011: a commit leaves none, nor anything that a killed worker left behind."""

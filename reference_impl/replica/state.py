@@ -33,6 +33,7 @@ class ReplicaState:
     done: list[tuple[int, float]] = field(default_factory=list)  #: logs to delete, and when they were finished with
     fence: int = 0  #: the sequence number of the page blobs: rises with each hold that changes something
     preparing: bool = False  #: the page blobs are not all there yet
+    pinned: dict[str, float] = field(default_factory=dict)  #: points that are being copied, and until when they must stay
     damaged: int = 0  #: first number of a log that must not be applied; the process server sends it again
 
     def encode(self) -> bytes:
@@ -50,6 +51,7 @@ class ReplicaState:
                 "fence": self.fence,
                 "preparing": self.preparing,
                 "damaged": self.damaged,
+                "pinned": self.pinned,
             }
         ).encode()
 
@@ -69,7 +71,8 @@ class ReplicaState:
                 [(int(first), float(when)) for first, when in said["done"]],
                 int(said["fence"]),
                 bool(said["preparing"]),
-                int(said["damaged"]),
+                damaged=int(said["damaged"]),
+                pinned={str(point): float(until) for point, until in said.get("pinned", {}).items()},
             )
         except (KeyError, TypeError, AttributeError) as fault:
             raise ValueError(f"the state of the replica cannot be read: {fault}") from None

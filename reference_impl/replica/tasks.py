@@ -48,6 +48,8 @@ def replicate(worker: Worker, said: Mapping[str, Any]) -> Process:
         raise WorkFailed("malformed", f"a data key has {hrl.KEY_BYTES} bytes")
     before = worker.find(str(said["machineId"]))
     replica = worker.assign(said, key=key)
+    if said.get("prepared"):  # by another worker, which also ended the generation before
+        return {}
     if before is not None and before.generation != replica.generation:
         before.forget_generation()
     replica.prepare(keep=bool(said.get("keepReplica")))
@@ -80,12 +82,15 @@ def settle(worker: Worker, said: Mapping[str, Any]) -> Process:
 
 def promote(worker: Worker, said: Mapping[str, Any]) -> Process:
     """Copy the snapshots of a point to blobs of their own, inside the storage service."""
-    replica, wanted = worker.replica(str(said["machineId"])), said.get("pointId")
-    with replica.held() as here:  # nobody prunes meanwhile
-        point = next((point for point in reversed(here.state.points) if wanted in (None, "", point.point_id)), None)
-        if point is None:
-            raise WorkFailed("no-recovery-point", f"there is no recovery point {wanted}")
+    replica, wanted = worker.replica(str(said["machineId"])), str(said.get("pointId") or "")
+    with replica.held() as here:
+        point = replica.pin(here, wanted)
+    if point is None:
+        raise WorkFailed("no-recovery-point", f"there is no recovery point {wanted}")
+    try:
         copied = [_promote_disk(worker, replica, point, target) for target in said["targets"]]
+    finally:
+        replica.unpin(point.point_id)
     return {"pointId": point.point_id, "time": iso(point.time), "disks": copied}
     yield 0.0
 
@@ -126,7 +131,8 @@ def forget(worker: Worker, said: Mapping[str, Any]) -> Process:
     """Delete replica, logs and state; a machine that is not known is forgotten already."""
     replica = worker.find(str(said["machineId"]))
     if replica is not None:
-        replica.forget()
+        if not said.get("dataDeleted"):  # by another worker
+            replica.forget()
         worker.unassign(replica.machine_id)
     return {}
     yield 0.0

@@ -6,6 +6,8 @@ Several may run: they meet only in storage, by the visibility of messages and th
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from reference_impl.replica.applying import Replica
 from reference_impl.replica.points import Point, superfluous
 from reference_impl.replica.tasks import TASKS, WorkFailed
 from reference_impl.rules import Rules
-from reference_impl.times import iso
+from reference_impl.times import epoch, iso
 
 VERSION = "9.13.0.0"
 REGISTER_AGAIN_SECONDS = (5.0, 15.0, 30.0)
@@ -27,6 +29,25 @@ VISIBILITY_SECONDS = 60
 #: Logs that are applied under one lease, before anything else on the clock gets its turn.
 BATCH = 8
 BATCH_REST_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class ServiceTime:
+    """The time of the service, as of its last answer: workers whose own clocks differ must agree on how old a point is."""
+
+    clock: Clock
+    ahead: float = 0.0  #: seconds that this worker's own clock is ahead
+
+    def now(self) -> float:
+        return self.clock.now() - self.ahead
+
+    def uuid(self) -> str:
+        return self.clock.uuid()
+
+    def learn(self, said: object) -> None:
+        """What the service says the time is; anything else is ignored."""
+        with suppress(ValueError):
+            self.ahead = self.clock.now() - epoch(str(said))
 
 
 class ReplicaWorker:
@@ -50,6 +71,7 @@ class ReplicaWorker:
         self.host, self.clock, self.folder, self.rules = host, clock, folder, rules
         self.name, self.version, self._key, self._open_store = name, version, registration_key, open_store
         self._service = wire.Client(host, service_url.rstrip("/"))
+        self._time = ServiceTime(clock)
         self.id, self._machine_id = "", machine_id or clock.uuid()
         self._heartbeat_seconds, self._poll_seconds, self._failures = 60.0, 10.0, 0
         self._told: dict[str, dict[str, Any]] = {}
@@ -118,7 +140,8 @@ class ReplicaWorker:
     def _beat(self) -> None:
         self._forget_repaired()
         damaged = [{"machineId": machine, "symptom": "log-damaged", "detail": text} for machine, text in self.damaged.items()]
-        self._call("heartbeat", {"time": iso(self.clock.now()), "symptoms": damaged})
+        answer = self._call("heartbeat", {"time": iso(self.clock.now()), "symptoms": damaged})
+        self._time.learn((answer or {}).get("time"))
 
     def _forget_repaired(self) -> None:
         """What one worker found damaged another may have applied since, after it was sent again."""
@@ -161,7 +184,7 @@ class ReplicaWorker:
 
     def assign(self, said: Mapping[str, Any], *, key: bytes) -> Replica:
         machine_id = str(said["machineId"])
-        replica = Replica.of(said, key, self.host, self.clock, self._open_store, self.rules)
+        replica = Replica.of(said, key, self.host, self._time, self._open_store, self.rules)
         self._told[machine_id], self._replicas[machine_id] = dict(said), replica
         self._points.pop(machine_id, None)
         self.damaged.pop(machine_id, None)
@@ -200,7 +223,7 @@ class ReplicaWorker:
         for said in kept["replicate"]:
             key = base64.b64decode(said["dataKey"])
             self._told[said["machineId"]] = said
-            self._replicas[said["machineId"]] = Replica.of(said, key, self.host, self.clock, self._open_store, self.rules)
+            self._replicas[said["machineId"]] = Replica.of(said, key, self.host, self._time, self._open_store, self.rules)
 
     # processing ------------------------------------------------------------------------------------------------------
 
@@ -314,7 +337,7 @@ class ReplicaWorker:
         for machine_id, points in list(self._points.items()):
             replica = self.find(machine_id)
             if replica is None or not superfluous(
-                points, self.clock.now(), replica.retention_minutes, thin=self.rules.thin_points
+                points, self._time.now(), replica.retention_minutes, thin=self.rules.thin_points
             ):
                 continue
             try:

@@ -10,6 +10,7 @@ from fault_lab import Trial, Witness, _epoch
 from plane_lab import MIB, PlaneLab, bytes_of, pattern
 
 from reference_impl.hrl import DamagedLog
+from reference_impl.replica.tasks import promote
 
 
 class Sleepy:
@@ -84,6 +85,38 @@ def test_a_worker_that_slept_past_its_lease_changes_nothing(tmp_path: Path, at: 
         assert witness.was(lab.promote(guest, point["pointId"]), _epoch(point["time"])), point
     assert lab.end_of(guest) == bytes_of(guest)
     assert lab.worker.damaged == {}
+
+
+def test_no_worker_prunes_a_point_that_another_one_is_copying(tmp_path: Path) -> None:
+    """The copy outlasts lease and retention; afterwards the point goes like any other."""
+    lab = PlaneLab(tmp_path, seed=4)
+    lab.start_worker("other")
+    guest = lab.add_machine("db", {0: pattern(1, MIB // 4), 1: MIB // 4})
+    witness = Witness(guest)
+    guest.attach_filter(witness)
+    lab.protect(guest, policy={"crashConsistentMinutes": 1, "retentionMinutes": 20})
+    lab.wait_for_points(guest, 2)
+    old = lab.points(guest)[0]
+    replica = lab.worker.find(guest.machine_id)
+
+    def sleep() -> None:
+        for number in range(30):
+            guest.disk(0).write(0, pattern(number, 4096))
+            lab.clock.wait(60)
+
+    replica.target = Sleepy(replica.target, [1], sleep, before=True)  # the first thing asked of the target is a copy
+    place = {"account": lab.store_of("target"), "container": "vhds"}
+    targets = [{**place, "diskId": disk.identity, "blob": f"{disk.unit}.vhd"} for disk in guest.disks()]
+    with pytest.raises(StopIteration) as done:
+        next(promote(lab.worker, {"machineId": guest.machine_id, "pointId": old["pointId"], "targets": targets}))
+    assert done.value.value["pointId"] == old["pointId"]
+    store = lab.open("target")
+    copied = {disk.unit: store.get_blob("vhds", f"{disk.unit}.vhd")[: disk.size] for disk in guest.disks()}
+    assert len(lab.points(guest)) >= 15, "nothing happened meanwhile"
+    assert witness.was(copied, _epoch(old["time"]))
+    assert old["pointId"] in {point["pointId"] for point in lab.points(guest)}
+    lab.clock.wait(180)
+    assert old["pointId"] not in {point["pointId"] for point in lab.points(guest)}
 
 
 def test_workers_share_the_machines_among_them(tmp_path: Path) -> None:

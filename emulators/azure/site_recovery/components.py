@@ -8,12 +8,13 @@ from typing import Any
 import orjson
 
 from emulators.azure.arm import Refusal, Resource, read
-from emulators.azure.site_recovery import replication
+from emulators.azure.site_recovery import replica_workers, replication
 from emulators.azure.site_recovery.fabric_making import check_kind, make_fabric
 from emulators.azure.site_recovery.profiles import PROFILES
 from emulators.azure.site_recovery.records import Component
 from emulators.azure.site_recovery.service import Service
 from emulators.azure.site_recovery.wire import Json, parse_time
+from emulators.clock import iso
 
 #: The largest report, in bytes: an inventory of some thousand machines.
 BODY_LIMIT = 16 * 1024 * 1024
@@ -23,7 +24,7 @@ HEARTBEAT_SECONDS, POLL_SECONDS = 60, 10
 _PATH = re.compile(
     r"^/components/(?P<id>[0-9a-f-]{36})/(?P<what>heartbeat|inventory|work|recovery-points)(?:/(?P<work>[0-9a-f-]{36}))?$"
 )
-_ROLES = (*PROFILES, "replica-worker")
+_ROLES = (*PROFILES, replica_workers.ROLE)
 _STATES = ("running", "succeeded", "failed")
 _PHRASES = {
     200: "OK",
@@ -81,7 +82,7 @@ class Components:
                 "recovery-points": replication.recovery_points,
             }
             reports[match["what"]](self._service, component, body)
-            return {}
+            return {"time": iso(self._service.now())} if match["what"] == "heartbeat" else {}
 
     # registration ------------------------------------------------------------------------------------------------------
 
@@ -110,6 +111,8 @@ class Components:
         service.components[component.id] = component
         if role in PROFILES and component.fabric not in vault.fabrics:
             make_fabric(vault, component, PROFILES[role], service.now())
+        if role == replica_workers.ROLE:
+            replica_workers.brief(service, vault, component)
         service.observe("registered", component.id, role=role, name=component.name, vault=vault.id)
         return {
             "componentId": component.id,
@@ -143,6 +146,8 @@ class Components:
     def _take(self, component: Component) -> Json:
         """Every queued piece of work, once."""
         component.seen = self._service.now()
+        if component.role == replica_workers.ROLE:
+            replica_workers.take_over(self._service, component)
         taken, component.queue = component.queue, []
         for work in taken:
             work.state, work.given = "given", self._service.now()

@@ -1,5 +1,6 @@
 """The ways out of protection: disable, purge, complete migration; and the manual resynchronization."""
 
+from emulators.azure.site_recovery import replica_workers
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.records import Item
 from emulators.azure.site_recovery.refusals import Failure
@@ -51,6 +52,7 @@ def resynchronize(service: Service, item: Item, job: Job) -> Work:
 
 
 def forget(service: Service, item: Item) -> None:
+    replica_workers.forgotten(service, service.vaults[item.vault.lower()], item)
     service.fabric_of(item).items.pop(item.name.lower(), None)
     for plan in service.vaults[item.vault.lower()].plans.values():
         for group in plan.groups:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 from emulators.azure.arm import Answer, Call, read
-from emulators.azure.site_recovery import appliances, targets
+from emulators.azure.site_recovery import appliances, replica_workers, targets
 from emulators.azure.site_recovery.containers import readiness
 from emulators.azure.site_recovery.jobs import Cancelled, Job, Work
 from emulators.azure.site_recovery.profiles import BY_PROVIDER, MODERNIZED
@@ -251,7 +251,9 @@ def replicate(service: Service, vault: Vault, fabric: Fabric, item: Item, job: J
         "policy": policy,
         "keepReplica": keep,
     }
-    yield from service.ask(service.replica_worker(vault), "replicate", wish, job=job)
+    worker = service.replica_worker(vault)
+    yield from service.ask(worker, "replicate", wish, job=job)
+    replica_workers.replicated(service, vault, item, worker, wish)
     settings["protect"] = {
         "machineId": item.machine_id,
         "generation": item.generation,
