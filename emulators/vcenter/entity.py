@@ -107,8 +107,9 @@ def rename(call: Call, entity: Any, args: Any) -> Work:
     inventory.change(entity, "name")
     if entity.kind == "VirtualMachine":
         inventory.change(entity, "config.name", "summary.config.name")
-        text = f"Renamed {{vm}} from {old} to {{vm}} in {{datacenter}}"
-        inventory.events.about("VmRenamedEvent", text, entity, user=call.user, template=False, oldName=old, newName=name)
+        text = "Renamed {vm} from {old} to {vm} in {datacenter}"
+        names = {"oldName": old, "newName": name}
+        inventory.events.about("VmRenamedEvent", text, entity, user=call.user, template=False, words={"old": old}, **names)
 
 
 def reload(_call: Call, _entity: Any, _args: Any) -> None:

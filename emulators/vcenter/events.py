@@ -1,5 +1,6 @@
 """Events with the classes and texts of vCenter."""
 
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from emulators.vcenter.inventory import Inventory
 from emulators.vcenter.records import Record, Ref
 
 _KEPT = 20_000
+_WORD = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(slots=True)
@@ -41,11 +43,14 @@ class EventLog:
             listener(self.inventory, event)
         return event
 
-    def about(self, kind: str, message: str, vm: Any, /, *, user: str = "", chain: int = 0, **fields: Any) -> Record:
-        """An event of a machine. `message` may use {vm}, {host} and {datacenter}."""
+    def about(
+        self, kind: str, message: str, vm: Any, /, *, user: str = "", chain: int = 0, words: Any = None, **fields: Any
+    ) -> Record:
+        """An event of a machine. `message` may use {vm}, {host}, {datacenter} and what `words` names."""
         places = self.places(vm)
-        names = {"vm": vm.name, "host": places["host"]["name"], "datacenter": places["datacenter"]["name"]}
-        return self.post(kind, message.format(**names), user=user, chain=chain, **places, **fields)
+        names = {"vm": vm.name, "host": places["host"]["name"], "datacenter": places["datacenter"]["name"], **(words or {})}
+        text = _WORD.sub(lambda found: str(names.get(found[1], found[0])), message)
+        return self.post(kind, text, user=user, chain=chain, **places, **fields)
 
     def places(self, vm: Any) -> dict[str, Record]:
         """The arguments of an event that say where a machine is."""

@@ -1,10 +1,14 @@
 """What a managed type can do here: its properties and its operations, as tables."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.vcenter.inventory import Call, Inventory
+from emulators.vcenter.records import Ref
+
+#: What an operation on an object with arguments needs: privileges there, or pairs of another object and a privilege on it.
+Needed = Callable[[Any, Any], Iterable[str | tuple[Ref, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,20 @@ class Kind:
     personal: Mapping[str, Callable[[Call], Any]] = field(default_factory=dict)
     volatile: frozenset[str] = frozenset()
     stamps: Mapping[str, Callable[[Any], object]] = field(default_factory=dict)
-    privileges: Mapping[str, Callable[[Any], set[str]]] = field(default_factory=dict)
+    privileges: Mapping[str, Needed] = field(default_factory=dict)
+
+
+def needs(privilege: str, **arguments: str) -> Needed:
+    """What an operation needs: a privilege on its object and, by the names of its arguments, on what is handed in."""
+
+    def found(_managed: Any, args: Any) -> list[str | tuple[Ref, str]]:
+        pairs: list[str | tuple[Ref, str]] = [privilege]
+        for name, wanted in arguments.items():
+            told = args.get(name)
+            pairs += [(one, wanted) for one in (told if isinstance(told, list) else [told]) if isinstance(one, Ref)]
+        return pairs
+
+    return found
 
 
 def of_disks(vm: Any) -> object:

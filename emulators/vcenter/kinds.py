@@ -5,7 +5,7 @@ from typing import Any
 
 from emulators.vcenter import schema
 from emulators.vcenter.entity import ENTITY_OPERATIONS
-from emulators.vcenter.kind import Kind, of_disks
+from emulators.vcenter.kind import Kind, needs, of_disks
 from emulators.vcenter.objects import (
     alarms,
     authorization_manager,
@@ -36,22 +36,25 @@ from emulators.vcenter.objects import (
     views,
     virtual_disks,
     vm_changes,
+    vm_clone,
+    vm_console,
+    vm_customize,
     vm_destroy,
     vm_power,
+    vm_question,
     vm_reconfigure,
+    vm_register,
+    vm_relocate,
     vm_snapshots,
+    vm_template,
 )
 from emulators.vcenter.objects.network import NETWORK_PROPERTIES
 from emulators.vcenter.objects.vm_properties import MACHINE_PROPERTIES, SNAPSHOT_PROPERTIES
 from emulators.vcenter.tasks import info
 
 
-def _needs(privilege: str) -> Any:
-    return lambda _args: {privilege}
-
-
 def _entity(rename: str, destroy: str) -> dict[str, Any]:
-    return {"Rename_Task": _needs(rename), "Destroy_Task": _needs(destroy)}
+    return {"Rename_Task": needs(rename), "Destroy_Task": needs(destroy)}
 
 
 def _refresh(call: Any, vm: Any, _args: Any) -> None:
@@ -60,10 +63,10 @@ def _refresh(call: Any, vm: Any, _args: Any) -> None:
 
 
 _POOL_PRIVILEGES = {
-    "UpdateConfig": _needs("Resource.EditPool"),
-    "UpdateChildResourceConfiguration": _needs("Resource.EditPool"),
-    "MoveIntoResourcePool": _needs("Resource.AssignVMToPool"),
-    "DestroyChildren": _needs("Resource.DeletePool"),
+    "UpdateConfig": needs("Resource.EditPool"),
+    "UpdateChildResourceConfiguration": needs("Resource.EditPool"),
+    "MoveIntoResourcePool": needs("Resource.AssignVMToPool"),
+    "DestroyChildren": needs("Resource.DeletePool"),
 }
 
 _KINDS: dict[str, Kind] = {
@@ -103,7 +106,7 @@ _KINDS: dict[str, Kind] = {
         switch.PORTGROUP_OPERATIONS,
         privileges={
             **_entity("DVPortgroup.Modify", "DVPortgroup.Delete"),
-            "ReconfigureDVPortgroup_Task": _needs("DVPortgroup.Modify"),
+            "ReconfigureDVPortgroup_Task": needs("DVPortgroup.Modify"),
         },
     ),
     "EnvironmentBrowser": Kind(environment.ENVIRONMENT_PROPERTIES),
@@ -115,13 +118,13 @@ _KINDS: dict[str, Kind] = {
     "FileManager": Kind(operations=files.FILES_OPERATIONS),
     "Folder": Kind(
         folder.FOLDER_PROPERTIES,
-        {**folder.FOLDER_OPERATIONS, **folder_places.PLACE_OPERATIONS},
+        {**folder.FOLDER_OPERATIONS, **folder_places.PLACE_OPERATIONS, **vm_register.REGISTER_OPERATIONS},
         privileges=_entity("Folder.Rename", "Folder.Delete"),
     ),
     "HostDatastoreBrowser": Kind(
         datastore_browser.BROWSER_PROPERTIES,
         {**datastore_browser.BROWSER_OPERATIONS, "DeleteFile": files.delete_now},
-        privileges=dict.fromkeys(datastore_browser.BROWSER_OPERATIONS, _needs("Datastore.Browse")),
+        privileges=dict.fromkeys(datastore_browser.BROWSER_OPERATIONS, needs("Datastore.Browse")),
     ),
     "HostSystem": Kind(
         host_system.HOST_PROPERTIES,
@@ -135,14 +138,14 @@ _KINDS: dict[str, Kind] = {
     "ListView": Kind(views.LIST_PROPERTIES, views.LIST_OPERATIONS, volatile=frozenset({"view"})),
     "Network": Kind(NETWORK_PROPERTIES, switch.NETWORK_OPERATIONS, privileges=_entity("Network.Assign", "Network.Delete")),
     "OptionManager": Kind(
-        options.OPTIONS_PROPERTIES, options.OPTIONS_OPERATIONS, privileges={"UpdateOptions": _needs("Global.Settings")}
+        options.OPTIONS_PROPERTIES, options.OPTIONS_OPERATIONS, privileges={"UpdateOptions": needs("Global.Settings")}
     ),
     "PerformanceManager": Kind(performance.PERFORMANCE_PROPERTIES, performance.PERFORMANCE_OPERATIONS),
     "PropertyCollector": Kind(property_collector.PROPERTIES, property_collector.OPERATIONS, volatile=frozenset({"filter"})),
     "PropertyFilter": Kind(property_collector.FILTER_PROPERTIES, property_collector.FILTER_OPERATIONS),
     "ResourcePool": Kind(
         resource_pool.POOL_PROPERTIES,
-        pools.POOL_OPERATIONS,
+        {**pools.POOL_OPERATIONS, **vm_register.REGISTER_CHILD_OPERATIONS},
         privileges={**_entity("Resource.RenamePool", "Resource.DeletePool"), **_POOL_PRIVILEGES},
     ),
     "SearchIndex": Kind(operations=search_index.SEARCH_OPERATIONS),
@@ -161,12 +164,12 @@ _KINDS: dict[str, Kind] = {
     "ViewManager": Kind(views.MANAGER_PROPERTIES, views.MANAGER_OPERATIONS),
     "VirtualApp": Kind(
         pools.VAPP_PROPERTIES,
-        pools.VAPP_OPERATIONS,
+        {**pools.VAPP_OPERATIONS, **vm_register.REGISTER_CHILD_OPERATIONS},
         volatile=frozenset({"summary", "datastore", "network"}),
         privileges={
             **_entity("VApp.Rename", "VApp.Delete"),
             **_POOL_PRIVILEGES,
-            "UpdateVAppConfig": _needs("VApp.ApplicationConfig"),
+            "UpdateVAppConfig": needs("VApp.ApplicationConfig"),
         },
     ),
     "VirtualDiskManager": Kind(operations=virtual_disks.DISKS_OPERATIONS),
@@ -178,6 +181,13 @@ _KINDS: dict[str, Kind] = {
             **vm_snapshots.SNAPSHOT_TASKS_OF_MACHINE,
             **vm_destroy.DESTROY_OPERATIONS,
             **vm_changes.CHANGE_OPERATIONS,
+            **vm_clone.CLONE_OPERATIONS,
+            **vm_console.CONSOLE_OPERATIONS,
+            **vm_customize.CUSTOMIZE_OPERATIONS,
+            **vm_question.QUESTION_OPERATIONS,
+            **vm_register.RELOAD_OPERATIONS,
+            **vm_relocate.RELOCATE_OPERATIONS,
+            **vm_template.TEMPLATE_OPERATIONS,
             "ReconfigVM_Task": vm_reconfigure.reconfigure,
             "RefreshStorageInfo": _refresh,
         },
@@ -185,12 +195,16 @@ _KINDS: dict[str, Kind] = {
         privileges={
             **_entity("VirtualMachine.Config.Rename", "VirtualMachine.Inventory.Delete"),
             "ReconfigVM_Task": vm_reconfigure.privileges,
+            "CloneVM_Task": vm_clone.privileges,
+            "InstantClone_Task": vm_clone.instant_privileges,
+            "MigrateVM_Task": vm_relocate.migrate_privileges,
+            "RelocateVM_Task": vm_relocate.privileges,
         },
     ),
     "VmwareDistributedVirtualSwitch": Kind(
         switch.SWITCH_PROPERTIES,
         switch.SWITCH_OPERATIONS,
-        privileges={**_entity("DVSwitch.Modify", "DVSwitch.Delete"), "ReconfigureDvs_Task": _needs("DVSwitch.Modify")},
+        privileges={**_entity("DVSwitch.Modify", "DVSwitch.Delete"), "ReconfigureDvs_Task": needs("DVSwitch.Modify")},
     ),
     "VirtualMachineSnapshot": Kind(SNAPSHOT_PROPERTIES, vm_snapshots.SNAPSHOT_OPERATIONS, volatile=frozenset({"config"})),
 }
@@ -205,18 +219,21 @@ _SHARED_PROPERTIES = {
     "overallStatus": alarms.overall,
     "alarmActionsEnabled": alarms.actions_enabled,
 }
+_OF_ALL = ("value", "availableField")
 _FROM_BELOW = frozenset({"triggeredAlarmState"})
 
 
 def _shared(name: str, kind: Kind) -> Kind:
-    if not schema.is_a(name, "ManagedEntity"):
+    entity = schema.is_a(name, "ManagedEntity")
+    if not entity and not schema.is_a(name, "ExtensibleManagedObject"):
         return kind
+    shared = {key: value for key, value in _SHARED_PROPERTIES.items() if entity or key in _OF_ALL}
     return replace(
         kind,
-        properties={**kind.properties, **_SHARED_PROPERTIES},
+        properties={**kind.properties, **shared},
         operations={**kind.operations, "setCustomValue": custom_fields.set_by_name},
         volatile=kind.volatile | _FROM_BELOW,
-        privileges={**kind.privileges, "setCustomValue": _needs("Global.SetCustomField")},
+        privileges={**kind.privileges, "setCustomValue": needs("Global.SetCustomField")},
     )
 
 

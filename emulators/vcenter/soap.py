@@ -211,9 +211,10 @@ def _authorise_arguments(call: Call, managed: Any, kind: Kind, method: schema.Me
     """Privileges on what is handed in (a pool to create in, say), and those that depend on what is asked."""
     if method.privilege == _ANONYMOUS and call.session is None:
         return
-    if method.privilege is None and method.name in kind.privileges:
-        for privilege in sorted(kind.privileges[method.name](args)):
-            authorization.check(call.inventory, call.user, managed, privilege)
+    if method.name in kind.privileges:
+        for needed in kind.privileges[method.name](managed, args):
+            where, privilege = (managed, needed) if isinstance(needed, str) else (find(call, needed[0]), needed[1])
+            authorization.check(call.inventory, call.user, where, privilege)
     for param in method.params:
         value = args.get(param.name)
         for one in value if isinstance(value, list) else [value]:

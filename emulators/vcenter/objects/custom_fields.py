@@ -6,7 +6,7 @@ from typing import Any
 from emulators.vcenter import schema
 from emulators.vcenter.entity import Property
 from emulators.vcenter.faults import Fault, invalid_argument
-from emulators.vcenter.inventory import Call, Inventory, ref
+from emulators.vcenter.inventory import Call, Inventory, is_entity, ref
 from emulators.vcenter.records import Record
 
 
@@ -121,7 +121,7 @@ def set_field(call: Call, fields: CustomFields, args: Any) -> None:
 
 
 def set_by_name(call: Call, entity: Any, args: Any) -> None:
-    """setCustomValue of an entity: by the name of the field."""
+    """setCustomValue of an entity, a snapshot, a task, ...: by the name of the field."""
     fields = of(call.inventory)
     found = _named(fields, args["key"])
     if found is None:
@@ -139,6 +139,8 @@ def _set(call: Call, fields: CustomFields, entity: Any, definition: Record, valu
     else:
         mine.pop(definition["key"], None)
     call.inventory.change(entity, "customValue", "value", "summary.customValue")
+    if not is_entity(entity):
+        return
     text = f"Changed custom field {definition['name']} on {entity.name} in {entity.kind} to {value}"
     argument = Record("ManagedEntityEventArgument", name=entity.name, entity=ref(entity))
     call.inventory.events.post(

@@ -33,7 +33,7 @@ class ResourcePool:
 
 
 def machines_in(inventory: Inventory, pool: Any) -> list[VirtualMachine]:
-    return [vm for vm in inventory.all_of(VirtualMachine) if vm.pool.moid == pool.moid]
+    return [vm for vm in inventory.all_of(VirtualMachine) if vm.pool.moid == pool.moid and not vm.template]
 
 
 def _allocation() -> Record:

@@ -108,6 +108,16 @@ class VirtualMachine:
     change_version: int = 1
     guest: GuestState = field(default_factory=GuestState)
     environment_browser: Ref | None = None
+    template: bool = False
+    #: Where its files lay when they were written, if that is elsewhere: it may have been moved or copied.
+    location: str = ""
+    #: What it waits for an answer to.
+    question: Record | None = None
+    answer: str = ""
+    #: A guest customization that is applied at the next power on.
+    customization: Record | None = None
+    tools_mounted: bool = False
+    screen: tuple[int, int] = (720, 400)
     snapshot_count: int = 0
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "VirtualMachine"

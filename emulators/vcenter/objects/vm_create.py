@@ -9,6 +9,7 @@ from emulators.vcenter.objects import vm_reconfigure
 from emulators.vcenter.objects.virtual_machine import Settings, VirtualMachine
 from emulators.vcenter.objects.vm_devices import standard_devices
 from emulators.vcenter.objects.vm_files import free_directory
+from emulators.vcenter.objects.vm_places import host_in, pool_of
 from emulators.vcenter.paths import split_path
 from emulators.vcenter.records import Record, Ref
 from emulators.vcenter.tasks import Work
@@ -60,10 +61,8 @@ def create(call: Call, folder: Any, args: Any) -> Work:
     """CreateVM_Task."""
     inventory, spec = call.inventory, args["config"]
     name = plain(spec["name"] or "")
-    pool = inventory.find(args["pool"].moid)
-    if pool is None or pool.kind != "ResourcePool":
-        raise invalid_argument("pool", "A resource pool is required.")
-    host = _host(inventory, pool, args.get("host"))
+    pool = pool_of(inventory, args["pool"])
+    host = host_in(inventory, pool, args.get("host"))
     datastore = _datastore(inventory, spec, host)
     must_be_free(inventory, folder, name)
     yield SECONDS
@@ -87,14 +86,6 @@ def create(call: Call, folder: Any, args: Any) -> Work:
     text = "Created virtual machine {vm} on {host} in {datacenter}"
     inventory.events.about("VmCreatedEvent", text, vm, user=call.user, chain=call.task.chain, template=False)
     return ref(vm)
-
-
-def _host(inventory: Inventory, pool: Any, told: Ref | None) -> Any:
-    cluster = inventory.find(pool.cluster.moid)
-    wanted = told or (cluster.hosts[0] if cluster.hosts else None)
-    if wanted is None or wanted not in cluster.hosts:
-        raise invalid_argument("host", "It is not a host of the resource pool's cluster.")
-    return inventory.find(wanted.moid)
 
 
 def _datastore(inventory: Inventory, spec: Record, host: Any) -> Any:

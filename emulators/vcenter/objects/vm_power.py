@@ -6,7 +6,9 @@ from emulators.clock import Process
 from emulators.vcenter.faults import Fault, invalid_power_state
 from emulators.vcenter.guests import GuestState
 from emulators.vcenter.inventory import Call, Inventory
+from emulators.vcenter.objects import vm_customize, vm_question
 from emulators.vcenter.objects.virtual_machine import VirtualMachine
+from emulators.vcenter.objects.vm_places import require_usable
 from emulators.vcenter.paths import datastore_path
 from emulators.vcenter.records import Record
 from emulators.vcenter.tasks import Work
@@ -93,7 +95,11 @@ def require(vm: VirtualMachine, *states: str, wanted: str) -> None:
 def power_on(call: Call, vm: VirtualMachine, args: Any) -> Work:
     """PowerOnVM_Task."""
     require(vm, "poweredOff", "suspended", wanted="poweredOn")
+    if vm.template:
+        raise Fault("NotSupported", "A template cannot be powered on.")
+    require_usable(call.inventory.find(vm.host.moid))
     check_locks(call.inventory, vm)
+    yield from vm_question.moved_or_copied(call, vm)
     _event(call, "VmStartingEvent", "{vm} on host {host} in {datacenter} is starting", vm)
     yield ON_SECONDS / 2
     call.inventory.tasks.progress(call, 50)
@@ -101,6 +107,7 @@ def power_on(call: Call, vm: VirtualMachine, args: Any) -> Work:
     check_locks(call.inventory, vm)
     set_power(call.inventory, vm, "poweredOn")
     _event(call, "VmPoweredOnEvent", "{vm} on {host} in {datacenter} is powered on", vm)
+    vm_customize.begin(call.inventory, vm, call.user, call.task.chain if call.task else 0)
     yield from hook(call.inventory, vm, "power_on")
 
 

@@ -45,7 +45,7 @@ def config_info(vm: VirtualMachine, settings: Settings, disks: Any, pin: str | N
         uuid=vm.uuid,
         createDate=vm.created,
         instanceUuid=vm.instance_uuid,
-        template=False,
+        template=vm.template,
         guestId=settings.guest_id,
         alternateGuestName="",
         annotation=settings.annotation,
@@ -94,7 +94,7 @@ def _runtime(_inventory: Inventory, vm: VirtualMachine) -> Record:
         connectionState="connected",
         powerState=vm.power,
         faultToleranceState="notConfigured",
-        toolsInstallerMounted=False,
+        toolsInstallerMounted=vm.tools_mounted,
         suspendInterval=0,
         numMksConnections=0,
         recordReplayState="inactive",
@@ -105,6 +105,8 @@ def _runtime(_inventory: Inventory, vm: VirtualMachine) -> Record:
     )
     if vm.boot_time is not None:
         runtime["bootTime"] = vm.boot_time
+    if vm.question is not None:
+        runtime["question"] = vm.question
     return runtime
 
 
@@ -114,7 +116,7 @@ def _summary(inventory: Inventory, vm: VirtualMachine) -> Record:
     config = Record(
         "VirtualMachineConfigSummary",
         name=escaped(vm.name),
-        template=False,
+        template=vm.template,
         vmPathName=_full_path(vm, vm.vmx),
         memorySizeMB=settings.memory_mb,
         cpuReservation=0,
@@ -196,6 +198,7 @@ def _guest(_inventory: Inventory, vm: VirtualMachine) -> Record:
             guestFullName=guest_name(vm.settings.guest_id),
             hostName=guest.hostname,
             net=_guest_nics(vm),
+            screen=Record("GuestScreenInfo", width=vm.screen[0], height=vm.screen[1]),
         )
         if guest.addresses:
             info["ipAddress"] = guest.addresses[0]
@@ -356,7 +359,7 @@ MACHINE_PROPERTIES: dict[str, Property] = {
     "layout": _layout,
     "layoutEx": _layout_ex,
     "network": lambda inventory, vm: _networks(inventory, vm),
-    "resourcePool": lambda _inventory, vm: vm.pool,
+    "resourcePool": lambda _inventory, vm: None if vm.template else vm.pool,
     "rootSnapshot": lambda _inventory, vm: [ref(s) for s in vm.snapshots.values() if s.parent is None],
     "runtime": _runtime,
     "snapshot": _snapshot,

@@ -252,9 +252,13 @@ _PRIVILEGES = {
 }
 
 
-def privileges(args: Any) -> set[str]:
+def privileges(_vm: VirtualMachine, args: Any) -> list[str]:
     """What a ReconfigVM_Task needs: it depends on what it changes, so the registry cannot tell."""
-    spec: Record = args["spec"]
+    return privileges_of(args["spec"])
+
+
+def privileges_of(spec: Record) -> list[str]:
+    """What the parts of a ConfigSpec need, in a fixed order."""
     needed = {
         _PRIVILEGES.get(name, "VirtualMachine.Config.Settings")
         for name in spec.fields
@@ -262,7 +266,7 @@ def privileges(args: Any) -> set[str]:
     }
     for change in spec["deviceChange"] or []:
         needed.add(_device_privilege(change))
-    return needed or {"VirtualMachine.Config.Settings"}
+    return sorted(needed) or ["VirtualMachine.Config.Settings"]
 
 
 def _device_privilege(change: Record) -> str:

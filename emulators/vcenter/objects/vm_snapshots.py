@@ -89,9 +89,9 @@ def _revert(call: Call, vm: VirtualMachine, snapshot: VirtualMachineSnapshot, su
     _changed(inventory, vm)
     inventory.change(vm, "config", "summary.config")
     write_vmx(inventory, vm)
-    text = "{vm} on {host} in {datacenter} has been reverted to the state of snapshot " + _braces(snapshot.name)
+    text, told = "{vm} on {host} in {datacenter} has been reverted to the state of snapshot {name}", {"name": snapshot.name}
     inventory.events.about(
-        "VmMessageEvent", text, vm, user=call.user, chain=call.task.chain, template=False, message=snapshot.name
+        "VmMessageEvent", text, vm, user=call.user, chain=call.task.chain, words=told, template=False, message=snapshot.name
     )
     if snapshot.power == "poweredOn" and not suppress:
         check_locks(inventory, vm)
@@ -207,10 +207,6 @@ def _independent(vm: VirtualMachine, key: int) -> bool:
     backing = vm.settings.devices[key]["backing"]
     mode: str = backing["diskMode"]
     return mode.startswith("independent") or backing["compatibilityMode"] == "physicalMode"
-
-
-def _braces(name: str) -> str:
-    return name.replace("{", "{{").replace("}", "}}")
 
 
 def _changed(inventory: Inventory, vm: VirtualMachine) -> None:

@@ -1,6 +1,7 @@
 """A vCenter with two machines, and a logged-in pyVmomi."""
 
 import pytest
+from pyVmomi.VmomiSupport import newestVersions
 from vcenter_lab import Site
 
 
@@ -14,3 +15,33 @@ def site(tmp_path):
 @pytest.fixture
 def si(site):
     return site.login()
+
+
+@pytest.fixture
+def newest_si(site):
+    """A login that speaks the newest version: it knows the methods that came later."""
+    return newest(site.login())
+
+
+@pytest.fixture
+def dc(si):
+    return si.content.rootFolder.childEntity[0]
+
+
+@pytest.fixture
+def site_of():
+    """Makes sites with options, each with its login."""
+    made = []
+
+    def start(folder, **options):
+        made.append(Site(folder, **options))
+        return made[-1], newest(made[-1].login())
+
+    yield start
+    for one in made:
+        one.vcenter.close()
+
+
+def newest(si):
+    si._stub.version = newestVersions.Get("vim")
+    return si

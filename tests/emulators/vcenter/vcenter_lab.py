@@ -1,5 +1,6 @@
 """A vCenter in virtual time, and unmodified pyVmomi talking to it through the estate's network."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,3 +88,28 @@ class Site:
         found = instance.content.searchIndex.FindByInventoryPath(f"DC0/vm/{name}")
         assert found is not None
         return found
+
+
+def root_pool(si: Any, name: str = "DC0_C0") -> Any:
+    """The root pool of a cluster."""
+    return si.content.searchIndex.FindByInventoryPath(f"DC0/host/{name}/Resources")
+
+
+def bytes_of(site: Site, vm: Any) -> list[str]:
+    """The SHA-256 of each disk of a machine, as its guest reads it."""
+    record = next(one for one in site.vcenter.vms() if one.moid == vm._moId)
+    return [hashlib.sha256(disk.read(0, disk.size)).hexdigest() for disk in site.vcenter.disks_of(record)]
+
+
+def events(si: Any, entity: Any) -> list[str]:
+    """The classes of the events about an entity, oldest first."""
+    about = vim.event.EventFilterSpec.ByEntity(entity=entity, recursion="self")
+    return [
+        type(one).__name__.rpartition(".")[2]
+        for one in si.content.eventManager.QueryEvents(vim.event.EventFilterSpec(entity=about))
+    ]
+
+
+def macs(vm: Any) -> list[str]:
+    """The addresses of a machine's network cards."""
+    return [one.macAddress for one in vm.config.hardware.device if isinstance(one, vim.vm.device.VirtualEthernetCard)]
