@@ -15,8 +15,8 @@ def test_coverage_counts_from_the_code_and_lists_what_is_missing(capsys):
     lines = re.findall(r"^\S+ +(\d+) +\d+$", text, re.MULTILINE)
     assert built == sum(map(int, lines))
     assert 200 <= built < known
-    assert re.search(r"^VirtualDiskManager +12 +16$", text, re.MULTILINE)
-    assert "  VirtualDiskManager: DefragmentVirtualDisk_Task, " in text
+    assert re.search(r"^PropertyCollector +11 +11$", text, re.MULTILINE)
+    assert "  VsanUpgradeSystem: PerformVsanUpgradePreflightCheck, " in text
 
 
 @pytest.mark.parametrize(
