@@ -1,9 +1,9 @@
 """streamOptimized VMDK, the form in which disks travel (OVF, NFC): a writer, and a reader that trusts nothing it is given.
 
-The file is a header with the descriptor, then each grain (64 KiB) that holds something, deflated behind a marker with its place on
-the disk; a grain table after the grains it lists, the directory of the tables, a footer (the header again, now with the directory's
-place) and an end marker. Everything is in sectors of 512 bytes and read once, from front to back. QEMU writes the tables at the
-front and neither footer nor end; the reader takes that form, too, and counts the grains against the tables.
+The file is a header with the descriptor, then each grain (64 KiB) that holds something, deflated behind a marker with its place
+on the disk; a grain table after the grains it lists, the directory of the tables, a footer (the header again, now with the place
+of the directory) and an end marker. Everything is in sectors of 512 bytes and read once, from front to back. QEMU writes the
+tables at the front and neither footer nor end; the reader takes that form, too, and counts the grains against the tables.
 """
 
 import re
@@ -121,7 +121,7 @@ def _descriptor(sectors: int, cid: str) -> bytes:
 
 @dataclass(slots=True)
 class StreamReader:
-    """Reads one streamOptimized VMDK from `source`, which gives up to so many bytes and b"" at the end. First `open`, then `grains`.
+    """Reads one streamOptimized VMDK from `source`, which gives up to so many bytes and b"" at the end: `open`, then `grains`.
 
     Every method raises `NotAVmdk`, which says what is wrong."""
 
