@@ -173,7 +173,7 @@ class SocketListener:
         self._bridge = WSGIMiddleware(_named(host, port, app, tls), workers=8)
         files = _certificate(transport.authorities, host) if tls else {}
         config = uvicorn.Config(
-            _bare(host, port, asgi, self._bridge, tls) if asgi is not None else self._bridge,
+            _bare(host, port, asgi, _watched(self._bridge), tls) if asgi is not None else _watched(self._bridge),
             http=_Protocol,
             ws="none",
             lifespan="off",
@@ -275,6 +275,22 @@ def _bare(host: Host, port: int, app: Any, bridge: Any, tls: bool) -> Any:
         await app(scope, receive, send)
 
     return named
+
+
+def _watched(bridge: Any) -> Any:
+    """Note in the scope (`drillbed.cut`) when a client leaves before its request's body has come: a chunked one tells it by
+    nothing else."""
+
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        async def noted() -> Any:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                scope["drillbed.cut"] = True
+            return message
+
+        await bridge(scope, noted, send)
+
+    return watched
 
 
 def _length(scope: Any) -> int:

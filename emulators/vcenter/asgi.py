@@ -13,7 +13,8 @@ from typing import Any
 
 from emulators.vcenter import parse, soap
 from emulators.vcenter.inventory import Inventory
-from emulators.vcenter.web import XML, slices, token_of
+from emulators.vcenter.sessions import token_of
+from emulators.vcenter.web import XML, slices
 
 _WORKERS = 8
 #: Real seconds after which a waiter looks at the clock in any case: emulated time may be moved by hand.

@@ -177,9 +177,7 @@ class DiskStore:
                 for layer in layers:
                     self.know(disk, layer)
             self._load_generations(disk)
-            if self._files:  # its extents may have come as plain files
-                self.count_files()
-            self.recount()
+            self.files_changed()  # its extents may have come as plain files
             return disk
 
     def _below(self, layer: Layer) -> Path:
@@ -265,6 +263,13 @@ class DiskStore:
             with self._lock:
                 self.take(size)
                 self._files += size
+
+    def files_changed(self) -> None:
+        """Count again after files came or went in another way."""
+        if self._files:
+            self.count_files()
+        else:
+            self.recount()
 
     # change tracking on disk -----------------------------------------------------------------------------------------
 

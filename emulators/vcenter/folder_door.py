@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote
 from emulators.vcenter import authorization, sessions
 from emulators.vcenter.disks import NoSpace
 from emulators.vcenter.events import datacenter_of
-from emulators.vcenter.faults import Fault
+from emulators.vcenter.faults import Fault, invalid_argument
 from emulators.vcenter.http_body import PIECE, Upload, pieces, plain, refusal
 from emulators.vcenter.inventory import Call, Inventory
 from emulators.vcenter.objects import files
@@ -122,7 +122,9 @@ def _page(start_response: Any, title: str, rows: list[tuple[str, str, Any]], env
     lines = [
         f'<tr><td><a href="{html.escape(target)}">{html.escape(name)}</a></td><td>{size}</td></tr>' for target, name, size in rows
     ]
-    text = f"<html><head><title>{html.escape(title)}</title></head><body><table>\n" + "\n".join(lines) + "\n</table></body></html>\n"
+    text = (
+        f"<html><head><title>{html.escape(title)}</title></head><body><table>\n" + "\n".join(lines) + "\n</table></body></html>\n"
+    )
     body = plain(start_response, "200 OK", text, kind="text/html; charset=utf-8")
     return [] if environ["REQUEST_METHOD"] == "HEAD" else body
 
@@ -176,7 +178,7 @@ def _receive(where: files.Place, upload: Upload, unfinished: Path) -> None:
                 raise files.no_space(where, NoSpace(f"{where.store.free} bytes are free"))
             file.write(data)
     if not upload.whole:
-        raise Fault("InvalidDatastorePath", f"The upload of {where.label} broke off: nothing was kept.", datastorePath=where.label)
+        raise invalid_argument("body", f"The upload of {where.label} broke off: nothing was kept.")
 
 
 def _delete(call: Call, datastore: Datastore, relative: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -12,13 +12,13 @@ STATUS = {
     "FileAlreadyExists": "409 Conflict",
     "FileLocked": "423 Locked",
     "FileNotFound": "404 Not Found",
-    "InvalidDatastorePath": "400 Bad Request",
+    "InvalidArgument": "400 Bad Request",
+    "InvalidDatastorePath": "404 Not Found",
     "InvalidState": "409 Conflict",
     "ManagedObjectNotFound": "404 Not Found",
     "NoDiskSpace": "507 Insufficient Storage",
     "NoPermission": "403 Forbidden",
     "NotAuthenticated": "401 Unauthorized",
-    "OvfInvalidValue": "400 Bad Request",
 }
 
 

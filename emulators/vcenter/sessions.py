@@ -11,6 +11,15 @@ IDLE_SECONDS = 1800.0
 _MOST = 500
 
 
+def token_of(cookies: str) -> str:
+    """The session's secret in a Cookie header; empty when there is none."""
+    for cookie in cookies.split(";"):
+        name, _, value = cookie.partition("=")
+        if name.strip() == COOKIE:
+            return value.strip().strip('"')
+    return ""
+
+
 @dataclass(slots=True)
 class Session:
     """One login. `token` is the secret of the cookie, `key` the public id; `objects` are its views, filters and collectors."""

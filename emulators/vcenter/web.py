@@ -1,20 +1,19 @@
-"""The WSGI face of a vCenter: `/sdk`, the list of versions, and files of datastores under `/folder`."""
+"""The WSGI face of a vCenter: `/sdk`, the list of versions, and the doors through which bytes come and go (`DOORS`)."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import parse_qs
+from typing import Any
 
-from emulators.vcenter import authorization, parse, schema, soap
-from emulators.vcenter.events import datacenter_of
-from emulators.vcenter.faults import Fault
+from emulators.vcenter import parse, schema, soap
+from emulators.vcenter.folder_door import folder
+from emulators.vcenter.http_body import Door
 from emulators.vcenter.inventory import Inventory
-from emulators.vcenter.objects.datastore import Datastore
 from emulators.vcenter.objects.service_instance import api_version
-from emulators.vcenter.sessions import COOKIE, Session
+from emulators.vcenter.sessions import token_of
 
 _CHUNK = 1024 * 1024
 XML = "text/xml; charset=utf-8"
+#: First part of a path -> what serves everything below it.
+DOORS: dict[str, Door] = {"folder": folder}
 
 
 class Web:
@@ -31,8 +30,9 @@ class Web:
             return self._sdk(environ, start_response)
         if path == "/sdk/vimServiceVersions.xml" and method in ("GET", "HEAD"):
             return _send(start_response, "200 OK", self._versions, XML)
-        if path.startswith("/folder/") and method in ("GET", "HEAD"):
-            return self._folder(environ, start_response, path.removeprefix("/folder/"))
+        door = DOORS.get(path.split("/", 2)[1] if path.startswith("/") else "")
+        if door is not None:
+            return door(self._inventory, environ, start_response)
         return _send(start_response, "404 Not Found", b"There is nothing here.\n")
 
     def _sdk(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -50,36 +50,6 @@ class Web:
         start_response(status, [("Content-Type", XML), ("Content-Length", length), *extra])
         return slices(answer.parts)
 
-    def _folder(self, environ: dict[str, Any], start_response: Any, relative: str) -> Iterable[bytes]:
-        with self._inventory.lock:
-            session = self._inventory.sessions.find(token_of(environ.get("HTTP_COOKIE", "")))
-            if session is None:
-                return _send(start_response, "401 Unauthorized", b"Log in first.\n")
-            try:
-                path = self._file(
-                    session, parse_qs(environ.get("QUERY_STRING", "")), relative.encode("latin-1").decode("utf-8", "replace")
-                )
-            except Fault as fault:
-                return _send(start_response, "403 Forbidden", fault.message.encode())
-        if path is None or not path.is_file():
-            return _send(start_response, "404 Not Found", b"There is no such file.\n")
-        headers = [("Content-Type", "application/octet-stream"), ("Content-Length", str(path.stat().st_size))]
-        start_response("200 OK", headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else _chunks(path.open("rb"))
-
-    def _file(self, session: Session, query: dict[str, list[str]], relative: str) -> Path | None:
-        inventory = self._inventory
-        datacenter, name = query.get("dcPath", [""])[0].strip("/"), query.get("dsName", [""])[0]
-        for datastore in inventory.all_of(Datastore):
-            home = datacenter_of(inventory, datastore)
-            if datastore.name == name and (not datacenter or (home is not None and home.name == datacenter)):
-                authorization.check(inventory, session.user, datastore, "Datastore.Browse")
-                try:
-                    return inventory.stores[datastore.moid].path(relative)
-                except ValueError:
-                    return None
-        return None
-
 
 def _body(environ: dict[str, Any]) -> bytes | None:
     """The request's body; None when it is larger than allowed."""
@@ -91,15 +61,6 @@ def _body(environ: dict[str, Any]) -> bytes | None:
         return b""
     body = bytes(environ["wsgi.input"].read(parse.MAX_BODY + 1))
     return None if len(body) > parse.MAX_BODY else body
-
-
-def token_of(cookies: str) -> str:
-    """The session's secret in a Cookie header; empty when there is none."""
-    for cookie in cookies.split(";"):
-        name, _, value = cookie.partition("=")
-        if name.strip() == COOKIE:
-            return value.strip().strip('"')
-    return ""
 
 
 def slices(parts: list[bytes]) -> Iterator[bytes]:
@@ -121,12 +82,6 @@ def _send(
 ) -> list[bytes]:
     start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body))), *extra])
     return [body]
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
 
 
 def _service_versions(newest: str) -> bytes:

@@ -2,14 +2,15 @@
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from emulators.vcenter import authorization
 from emulators.vcenter.disk_store import DiskStore
-from emulators.vcenter.disks import Disk
+from emulators.vcenter.disks import Disk, NoSpace
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Call
+from emulators.vcenter.layers import Layer
 from emulators.vcenter.objects.datastore import Datastore, by_name, store_of
 from emulators.vcenter.objects.virtual_machine import VirtualMachine
 from emulators.vcenter.paths import datastore_path, split_path
@@ -18,6 +19,8 @@ from emulators.vcenter.tasks import Work
 
 SECONDS = 1.0
 FILE_PRIVILEGE = "Datastore.FileManagement"
+#: How the name of a file begins that is still being received: nobody sees it.
+UNFINISHED = ".upload-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +40,35 @@ class Place:
 def place(call: Call, name: str, datacenter: Ref | None, privilege: str = FILE_PRIVILEGE) -> Place:
     """Where a datastore path leads. Raises `InvalidDatastorePath`, or `NoPermission` without `privilege` there."""
     store_name, relative = split_path(name)
-    datastore = by_name(call.inventory, store_name, datacenter)
+    return place_on(call, by_name(call.inventory, store_name, datacenter), relative, privilege)
+
+
+def place_on(call: Call, datastore: Datastore, relative: str, privilege: str = FILE_PRIVILEGE) -> Place:
+    """The same, of a path within a datastore."""
     authorization.check(call.inventory, call.user, datastore, privilege)
-    store = store_of(call.inventory, datastore)
+    store, name = store_of(call.inventory, datastore), datastore_path(datastore.name, relative)
     try:
         path = store.path(relative)
     except ValueError as error:
         raise Fault("InvalidDatastorePath", str(error), datastorePath=name) from None
-    if path == store.folder:
+    if path == store.path("."):
         raise Fault("InvalidDatastorePath", "It names the datastore itself.", datastorePath=name)
     return Place(datastore, store, relative, path)
 
 
+def no_space(where: Place, error: Exception) -> Fault:
+    """The fault for what has no room on a datastore."""
+    text = f"Insufficient disk space on datastore '{where.datastore.name}': {error}"
+    return Fault("NoDiskSpace", text, file=where.label, datastore=where.datastore.name)
+
+
 def disks_below(where: Place) -> list[Disk]:
     """The known disks whose files lie at or below a path."""
-    return [disk for disk in where.store.disks() if any(layer.path.is_relative_to(where.path) for layer in disk.layers)]
+
+    def lies_there(layer: Layer) -> bool:
+        return layer.path.is_relative_to(where.path) or layer.extent == where.path
+
+    return [disk for disk in where.store.disks() if any(map(lies_there, disk.layers))]
 
 
 def holder(call: Call, disk: Disk) -> VirtualMachine | None:
@@ -69,8 +86,9 @@ def must_be_unused(call: Call, where: Place) -> None:
         vm = holder(call, disk)
         if vm is not None:
             raise Fault("FileLocked", f"Unable to access file {where.label} since {vm.name} uses it", file=where.label)
+    wanted = PurePosixPath(where.store.relative(where.path))
     for vm in call.inventory.all_of(VirtualMachine):
-        if vm.datastore.moid == where.datastore.moid and where.store.path(f"{vm.directory}/{vm.vmx}").is_relative_to(where.path):
+        if vm.datastore.moid == where.datastore.moid and PurePosixPath(vm.directory, vm.vmx).is_relative_to(wanted):
             raise Fault("FileLocked", f"Unable to access file {where.label} since {vm.name} uses it", file=where.label)
 
 
@@ -99,6 +117,19 @@ def delete_files(call: Call, where: Place) -> None:
         shutil.rmtree(where.path)
     else:
         where.path.unlink(missing_ok=True)
+    where.store.files_changed()
+
+
+def replace(where: Place, fresh: Path) -> None:
+    """Put a file in the place of what is there; it is on the same datastore already. Raises `NoSpace`."""
+    size, larger = fresh.stat().st_size, where.path.exists()
+    where.store.add_file(size)
+    _let_go(where)
+    if where.path.name.endswith("-flat.vmdk"):  # a block map of the old bytes would be wrong
+        where.path.with_name(where.path.name.replace("-flat.vmdk", "-ctk.vmdk")).unlink(missing_ok=True)
+    fresh.replace(where.path)
+    if larger:
+        where.store.files_changed()
 
 
 def _let_go(where: Place) -> None:
@@ -145,10 +176,20 @@ def copy(call: Call, _files: Any, args: Any) -> Work:
     yield SECONDS
     source, target = _both(call, args)
     make_room(call, target, bool(args.get("force")))
+    try:
+        target.store.add_file(_size(source.path))
+    except NoSpace as error:
+        raise no_space(target, error) from None
     if source.path.is_dir():
         shutil.copytree(source.path, target.path, symlinks=True)
     else:
         shutil.copyfile(source.path, target.path)
+
+
+def _size(path: Path) -> int:
+    """Bytes that a file, or all files of a folder, really take."""
+    found = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file() and not one.is_symlink()]
+    return sum(one.stat().st_blocks * 512 for one in found)
 
 
 def make_directory(call: Call, _files: Any, args: Any) -> None:

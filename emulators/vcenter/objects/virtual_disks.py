@@ -6,7 +6,7 @@ from typing import Any
 from emulators.vcenter.disks import Disk, NoSpace
 from emulators.vcenter.faults import Fault, invalid_argument
 from emulators.vcenter.inventory import Call
-from emulators.vcenter.objects.files import Place, delete_files, holder, make_room, must_be_unused, place
+from emulators.vcenter.objects.files import Place, delete_files, holder, make_room, must_be_unused, no_space, place
 from emulators.vcenter.records import Record, Ref
 from emulators.vcenter.tasks import Work
 from emulators.vcenter.vmdk import NotAVmdk, write_descriptor
@@ -44,11 +44,6 @@ def new_disk(call: Call, where: Place, size: int, *, thin: bool, uuid: str = "",
         raise no_space(where, error) from None
     except ValueError as error:
         raise Fault("InvalidDatastorePath", str(error), datastorePath=where.label) from None
-
-
-def no_space(where: Place, error: Exception) -> Fault:
-    text = f"Insufficient disk space on datastore '{where.datastore.name}': {error}"
-    return Fault("NoDiskSpace", text, file=where.label, datastore=where.datastore.name)
 
 
 def copy_bytes(source: Disk, target: Disk, at: Any = None) -> None:

