@@ -15,6 +15,7 @@ from drillbed.witness import FileDisk, Readable, Witness, ZeroDisk, sha256
 from emulators.clock import Clock
 from emulators.guest.install_door import DOOR_PORTS, InstallDoor
 from emulators.guest.machine import GuestMachine
+from emulators.guest.quiescing import Scripts, script_file
 from emulators.guest.workload import Workload
 from emulators.network import Host
 from reference_impl.mobility_agent import Agent
@@ -36,6 +37,7 @@ class MachinePlan:
 
     `source` is an image whose content disk 0 has: raw, or what qemu-img reads; the disk is then as large as the image. `rate` is
     workload records per emulated second. `witness` keeps the history of all its disks from the first write on.
+    `scripts`: a program that a Linux machine runs with `pre` before and with `post` after an application-consistent point.
     """
 
     name: str
@@ -45,6 +47,7 @@ class MachinePlan:
     rate: float = 0.1
     workload: bool = True
     witness: bool = False
+    scripts: Path | None = None
 
 
 @dataclass(slots=True)
@@ -96,6 +99,9 @@ class Machines:
         if found.plan.workload and len(disks) > 1:
             scope = self.clock.scope(f"workload on {name} ({side})")
             guest.install("workload", lambda: Workload(scope, guest, [1], rate=found.plan.rate, interval=10.0), application=True)
+        if found.plan.scripts is not None:
+            before, after = (script_file(found.plan.scripts, word, machine=name) for word in ("pre", "post"))
+            guest.scripts = Scripts(before, after)
         self.running[name, side] = guest
         self._note(self.clock.now(), "guest-started", name, {"side": side})
         guest.power_on()

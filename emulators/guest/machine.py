@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from emulators.guest.devices import SECTOR, BlockDevice
+from emulators.guest.quiescing import Scripts, Writer, scripted, shadow_copy
 
 #: The longest that writes may be held (MVM-001); after it the guest goes on.
 HOLD_SECONDS = 1.0
@@ -66,6 +67,12 @@ class GuestDisk:
         if data:
             self.guest.pass_write(self, offset, data)
 
+    def write_cached(self, offset: int, data: bytes) -> None:
+        """Into the page cache: on the disk only after `sync`, a quiesce or an orderly shutdown; power loss takes it (REP-002)."""
+        self._check(offset, len(data))
+        if data:
+            self.guest.keep_dirty(self, offset, data)
+
     def flush(self) -> None:
         self.device.flush()
 
@@ -85,16 +92,12 @@ class GuestMachine:
         os_type: str,
         *,
         show_serials: bool = False,
-        quiesce: Quiesce | None = None,
     ):
-        """`os_type` is WINDOWS or LINUX. `show_serials` is what `disk.EnableUUID` decides.
-
-        `quiesce` makes the applications flush and holds them: Linux has it only where scripts are installed (RPT-003);
-        Windows has a volume shadow copy service unless told otherwise.
-        """
+        """`os_type` is WINDOWS or LINUX. `show_serials` is what `disk.EnableUUID` decides."""
         self.clock, self.machine_id, self.name, self.os_type = clock, machine_id, name, os_type
         self.show_serials = show_serials
-        self.quiesce: Quiesce | None = quiesce or (_shadow_copy if os_type == "WINDOWS" else None)
+        self.scripts: Scripts | None = None  #: what is installed on a Linux machine to bring applications to rest (RPT-003)
+        self._dirty: list[tuple[GuestDisk, int, bytes]] = []
         self.clock_offset = 0.0  #: how wrong the machine's own clock is, seconds (REP-017)
         self.running = False
         self._disks: dict[int, GuestDisk] = {}
@@ -188,6 +191,33 @@ class GuestMachine:
                 self.attach_filter(self._drivers[name])
             return self._drivers[name]
 
+    # page cache and quiescing ----------------------------------------------------------------------------------------
+
+    def keep_dirty(self, disk: GuestDisk, offset: int, data: bytes) -> None:
+        with self._gate:
+            if not self.running:
+                raise OSError(f"{self.name} is not running")
+            self._dirty.append((disk, offset, bytes(data)))
+
+    def sync(self) -> None:
+        """Write what the page cache holds to the disks, in the order it came."""
+        with self._gate:
+            dirty, self._dirty = self._dirty, []
+            for disk, offset, data in dirty:
+                self.pass_write(disk, offset, data)
+
+    @property
+    def quiesce(self) -> Quiesce | None:
+        """What brings the applications to rest with everything on disk; None where nothing does (RPT-003)."""
+        scripts = self.scripts
+        if self.os_type == "WINDOWS":
+            return lambda: shadow_copy(self._writers, self.sync)
+        return None if scripts is None else lambda: scripted(scripts, self.sync)
+
+    def _writers(self) -> list[Writer]:
+        running: list[Any] = [self._started[name] for name in self._applications if name in self._started]
+        return [application for application in running if hasattr(application, "freeze")]
+
     # services and power ----------------------------------------------------------------------------------------------
 
     def install(self, name: str, make: Callable[[], Service], *, application: bool = False) -> None:
@@ -235,6 +265,7 @@ class GuestMachine:
             return
         for name in [name for name in self._applications if name in self._started]:
             self._started.pop(name).stop()
+        self.sync()
         actions, self._shutdown = self._shutdown, []
         for action in actions:
             action()
@@ -265,6 +296,7 @@ class GuestMachine:
             self._started, self._shutdown = {}, []
             self._filters.clear()
             self._drivers.clear()
+            self._dirty.clear()
             self._holds.clear()
             self._gate.notify_all()
 
@@ -276,12 +308,6 @@ def _sectors(device: BlockDevice, offset: int, data: bytes) -> tuple[int, bytes]
     if start == offset and stop == end:
         return offset, bytes(data)
     return start, device.read(start, offset - start) + data + device.read(end, stop - end)
-
-
-@contextmanager
-def _shadow_copy() -> Iterator[None]:
-    """What is written through this machine is on its disks already: there is nothing to flush."""
-    yield
 
 
 def describe(guest: GuestMachine) -> list[Mapping[str, Any]]:

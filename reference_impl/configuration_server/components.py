@@ -171,7 +171,8 @@ def _others_ready(site: Site, protection: Document, server: Document | None) -> 
 
 
 def _group(site: Site, protection: Document) -> Document | None:
-    """MVM-002: the members that replicate in the same direction now, with what is needed to call each on 20004."""
+    """MVM-002: the members that replicate in the same direction now; for each the token to call it with on 20004, and the one
+    it calls with. Each ordered pair of members has a token of its own."""
     wanted = protection["group"]
     if wanted is None:
         return None
@@ -182,10 +183,16 @@ def _group(site: Site, protection: Document) -> Document | None:
         seat = agent["seats"].get(SIDE[other["direction"]]) if agent else None
         if same and seat and other["direction"] == protection["direction"] and other["stage"] != "stopped":
             members.append(
-                {"machineId": other["machineId"], "name": seat["name"], "address": _address(seat), "token": other["groupToken"]}
+                {"machineId": other["machineId"], "name": seat["name"], "address": _address(seat)}
+                | {"token": _pair_token(other, protection), "accept": _pair_token(protection, other)}
             )
     coordinator = members[0]["machineId"] if members else protection["machineId"]
     return {"groupId": wanted["groupId"], "members": members, "coordinator": coordinator}
+
+
+def _pair_token(called: Document, caller: Document) -> str:
+    secret = bytes.fromhex(called["groupToken"])
+    return hmac.new(secret, str(caller["machineId"]).encode(), hashlib.sha256).hexdigest()
 
 
 def _process_server_answer(site: Site, server: Document, zone: str) -> Document:

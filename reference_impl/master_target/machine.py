@@ -165,7 +165,7 @@ class ReverseMachine:
                 _zero(disk, record.offset, record.length)
             else:
                 disk.write(record.offset, bytes(record.data))
-        elif record.tag is not None:
+        elif record.tag is not None and not record.tag.multi_vm:
             if self.coverage.complete:
                 self.last_tag = {
                     "pointId": record.tag.point_id,

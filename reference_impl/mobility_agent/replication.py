@@ -287,7 +287,12 @@ class Replication:
 
     def symptoms(self) -> list[str]:
         """Facts for the service to judge."""
-        seen = {"process-server-unreachable": self.shipping.unreachable, "group-unreachable": self.tags.unreachable}
+        seen = {
+            "process-server-unreachable": self.shipping.unreachable,
+            "group-unreachable": self.tags.unreachable,
+            "quiesce-failed": self.tags.quiesce_failed,
+            "journal-full": self.stream.disk_full,
+        }
         return [name for name, holds in seen.items() if holds]
 
 

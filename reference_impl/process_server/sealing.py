@@ -78,10 +78,10 @@ def _frame(first: int, entries: Sequence[Record]) -> hrl.Frame:
 
 
 def newest_tag(first: int, entries: Sequence[Record]) -> dict[str, Any] | None:
-    """The last tag of a run of records as the component protocol writes it."""
+    """The last tag of a run of records as the component protocol writes it. That one is shared is said later: no new tag."""
     for place in range(len(entries) - 1, -1, -1):
         record = entries[place]
-        if record.kind is Kind.TAG and record.tag is not None:
+        if record.kind is Kind.TAG and record.tag is not None and not record.tag.multi_vm:
             return {"pointId": record.tag.point_id, "time": iso(record.when), "sequence": first + place, "kind": record.tag.kind}
     return None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import xxhash
@@ -26,6 +26,8 @@ GATHER_BYTES = 32 << 20
 KEEP_LOG_SECONDS = 60.0
 #: How long a point stays whose copying nobody has ended.
 PIN_SECONDS = 3600.0
+#: Clocks of machines and workers may differ by this much without a word.
+SKEW_SECONDS = 120.0
 #: Fences of a generation are above those of all generations before it.
 FENCES = 1 << 32
 TYPES = {"crash": "CrashConsistent", "shutdown": "CrashConsistent", "app": "ApplicationConsistent"}
@@ -260,15 +262,30 @@ class Replica:
                 stores.delete_if_there(self.cache, self.container, before[1])
         elif mark.kind is Kind.SYNC_END:
             state.open.discard(mark.disk)
-        elif mark.tag is not None and not (state.open and self.rules.point_needs_all_disks):
-            self.snapshot(here, mark.tag.point_id, mark.when, TYPES[mark.tag.kind], number, multi_vm=mark.tag.multi_vm)
+        elif mark.tag is not None and mark.tag.multi_vm:
+            self._share(here, mark.tag.point_id)
+        elif mark.tag is not None and self._is_point(state, mark.when):
+            self.snapshot(here, mark.tag.point_id, mark.when, TYPES[mark.tag.kind], number)
 
-    def snapshot(self, here: Held, point_id: str, when: float, kind: str, number: int, *, multi_vm: bool = False) -> Point:
+    def _is_point(self, state: ReplicaState, when: float) -> bool:
+        """All disks are exact (REP-011), and the machine's clock has not jumped: after a jump there is no point until real time
+        has passed what it claimed (REP-017)."""
+        late, state.tag_time = when < state.tag_time, max(state.tag_time, when)
+        skewed = late or when > self.clock.now() + SKEW_SECONDS
+        return not skewed and not (state.open and self.rules.point_needs_all_disks)
+
+    def _share(self, here: Held, point_id: str) -> None:
+        """MVM-001: all members of the group have this point."""
+        points = here.state.points
+        here.state.points = [replace(point, multi_vm=True) if point.point_id == point_id else point for point in points]
+
+    def snapshot(self, here: Held, point_id: str, when: float, kind: str, number: int) -> Point:
         """A recovery point of the replica as it is now. It is in the state before anything later is applied."""
         state = here.state
         here.renew()
         snapshots = {disk.disk_id: self.target.snapshot_blob(self.target_container, disk.blob) for disk in self.disks}
-        point = Point(point_id, when, kind, multi_vm, number, snapshots)
+        known = next((point for point in state.points if point.point_id == point_id), None)
+        point = Point(point_id, when, kind, known is not None and known.multi_vm, number, snapshots)
         state.points = [known for known in state.points if known.point_id != point_id] + [point]
         here.save()
         self.prune(here)

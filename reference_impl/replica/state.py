@@ -34,6 +34,7 @@ class ReplicaState:
     fence: int = 0  #: the sequence number of the page blobs: rises with each hold that changes something
     preparing: bool = False  #: the page blobs are not all there yet
     pinned: dict[str, float] = field(default_factory=dict)  #: points that are being copied, and until when they must stay
+    tag_time: float = 0.0  #: the latest time that a tag has claimed: no point before it (REP-017)
     damaged: int = 0  #: first number of a log that must not be applied; the process server sends it again
 
     def encode(self) -> bytes:
@@ -52,6 +53,7 @@ class ReplicaState:
                 "preparing": self.preparing,
                 "damaged": self.damaged,
                 "pinned": self.pinned,
+                "tagTime": self.tag_time,
             }
         ).encode()
 
@@ -73,6 +75,7 @@ class ReplicaState:
                 bool(said["preparing"]),
                 damaged=int(said["damaged"]),
                 pinned={str(point): float(until) for point, until in said.get("pinned", {}).items()},
+                tag_time=float(said.get("tagTime", 0.0)),
             )
         except (KeyError, TypeError, AttributeError) as fault:
             raise ValueError(f"the state of the replica cannot be read: {fault}") from None

@@ -5,7 +5,7 @@ a test put into it and gives the worker its work, as the configuration server an
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +303,16 @@ class PlaneLab:
 
     def client(self, host: str) -> wire.Client:
         return wire.Client(self.hosts[host], "https://process-server:9443")
+
+
+def group_of(guest: GuestMachine, members: Sequence[GuestMachine], group_id: str = "g-1") -> dict[str, Any]:
+    """The group as the settings of one member have it; the first coordinates."""
+    described = [
+        {"machineId": member.machine_id, "name": member.name, "address": member.name}
+        | {"token": f"{guest.name} to {member.name}", "accept": f"{member.name} to {guest.name}"}
+        for member in members
+    ]
+    return {"groupId": group_id, "members": described, "coordinator": members[0].machine_id}
 
 
 def bytes_of(guest: GuestMachine) -> dict[int, bytes]:

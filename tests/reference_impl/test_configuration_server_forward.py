@@ -365,10 +365,11 @@ def test_members_of_a_group_learn_of_each_other(lab: VSphereLab) -> None:
         lab.service.succeed("protect", **lab.forward(name, server, group=group))
     lab.clock.wait(31)
     seen = [lab.agents[name].answer["protection"]["group"] for name in ("web", "app")]
-    assert seen[0] == seen[1]
-    assert [member["machineId"] for member in seen[0]["members"]] == ids
-    assert seen[0]["coordinator"] == ids[0]
-    assert len({member["token"] for member in seen[0]["members"]}) == 2
+    assert [[member["machineId"] for member in group["members"]] for group in seen] == [ids, ids]
+    assert {group["coordinator"] for group in seen} == {ids[0]}
+    own = {lab.machine_id(lab.web): seen[0]["members"], lab.machine_id(lab.app): seen[1]["members"]}
+    to, back = ({entry["machineId"]: entry for entry in own[one]}[other] for one, other in (ids, ids[::-1]))
+    assert to["token"] == back["accept"] != to["accept"] == back["token"]  # a token for each direction
     lab.service.succeed("stop", machineId=lab.machine_id(lab.app))
     lab.clock.wait(31)
     left = lab.agents["web"].answer["protection"]["group"]["members"]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plane_lab import MIB, PlaneLab
+from plane_lab import MIB, PlaneLab, group_of
 
 from emulators.guest.devices import MemoryDevice
 from emulators.guest.machine import GuestMachine
@@ -18,14 +18,9 @@ class Pair:
     def __init__(self, folder: Path):
         self.lab = PlaneLab(folder)
         self.web, self.app, self.db = (self.lab.add_machine(name, {0: MIB}, os_type="WINDOWS") for name in ("web", "app", "db"))
-        members = [
-            {"machineId": guest.machine_id, "name": guest.name, "address": guest.name, "token": f"group {guest.name}"}
-            for guest in (self.app, self.db)
-        ]
-        self.group = {"groupId": "g-1", "members": members, "coordinator": self.app.machine_id}
         self.lab.protect(self.web)
-        self.lab.protect(self.db, group=self.group)
-        self.lab.protect(self.app, group=self.group)
+        for guest in (self.db, self.app):
+            self.lab.protect(guest, group=group_of(guest, [self.app, self.db]))
         self.lab.clock.spawn(self._write(), name="cross-machine writer")
 
     def _write(self) -> Any:
@@ -91,8 +86,8 @@ def test_application_consistent_points_are_shared_too(pair: Pair) -> None:
     assert len(kinds[0]) == 1
 
 
-def member(pair: Pair, token: str = "group db") -> wire.Client:
-    return wire.Client(pair.lab.network.find("app"), "https://db:20004", token)
+def member(pair: Pair, token: str = "app to db", *, host: str = "app", called: str = "db") -> wire.Client:
+    return wire.Client(pair.lab.network.find(host), f"https://{called}:20004", token)
 
 
 def ask(client: wire.Client, verb: str, body: dict[str, Any], group: str = "g-1") -> tuple[int, str]:
@@ -105,10 +100,13 @@ def ask(client: wire.Client, verb: str, body: dict[str, Any], group: str = "g-1"
 
 def test_the_barrier_trusts_nobody_and_lasts_a_second(pair: Pair) -> None:
     pair.lab.clock.wait(700)
-    wish = {"tagId": "t-1", "coordinator": pair.app.machine_id}
-    assert ask(member(pair, "guess"), "prepare", wish) == (401, "Unauthorized")
-    assert ask(member(pair), "prepare", wish, group="g-2") == (404, "NotFound")
-    assert ask(member(pair), "prepare", wish | {"coordinator": pair.web.machine_id}) == (403, "NotYours")
+    wish = {"tagId": "t-1"}
+    for token in ("guess", "db to db", "db to app"):
+        assert ask(member(pair, token), "prepare", wish) == (401, "Unauthorized")
+    assert ask(member(pair), "prepare", wish, group="g-2") == (403, "NotYours")
+    # db has a token for app, but it does not coordinate: it cannot pass for who does
+    assert ask(member(pair, "db to app", host="db", called="app"), "prepare", wish) == (403, "NotYours")
+    assert ask(member(pair), "confirm", wish) == (404, "NotFound")
     assert ask(member(pair), "prepare", wish) == (200, "")
     assert pair.db.held
     assert ask(member(pair), "prepare", wish | {"tagId": "t-2"}) == (409, "Busy")
@@ -119,3 +117,66 @@ def test_the_barrier_trusts_nobody_and_lasts_a_second(pair: Pair) -> None:
     pair.db.disk(0).write(MIB - 512, b"x" * 512)
     assert ask(member(pair), "commit", {"tagId": "t-1", "time": 1.0}) == (409, "BarrierBroken")
     assert not pair.db.held
+
+
+class Failing:
+    """What listens on 20004 of a member, with one verb that fails: before or after it has done its work."""
+
+    def __init__(self, pair: Pair, verb: str, *, done: bool):
+        self.verb, self.done, self.on, self.count = verb, done, True, 0
+        listener = pair.lab.network.transport.listener("db", 20004)
+        self._inner, listener.app = listener.app, self
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if not self.on or not environ["PATH_INFO"].endswith(self.verb):
+            return self._inner(environ, start_response)
+        self.count += 1
+        if self.done:
+            list(self._inner(environ, lambda *_: None))
+        raise TimeoutError("no answer")
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["not-done", "done"])
+@pytest.mark.parametrize("verb", ["prepare", "commit"])
+def test_a_point_is_shared_only_when_all_members_have_it(pair: Pair, verb: str, done: bool) -> None:
+    pair.lab.clock.wait(700)
+    failing = Failing(pair, verb, done=done)
+    before = {guest.name: (len(pair.shared(guest)), len(pair.lab.points(guest))) for guest in (pair.app, pair.db)}
+    pair.lab.clock.wait(1500)
+    assert failing.count >= 3
+    for guest in (pair.app, pair.db):
+        shared, points = before[guest.name]
+        assert len(pair.shared(guest)) == shared  # none is called shared that the other might lack
+        assert len(pair.lab.points(guest)) >= points + 4
+        assert not guest.held
+    failing.on = False
+    pair.lab.clock.wait(700)
+    app, db = ([point["pointId"] for point in pair.shared(guest)] for guest in (pair.app, pair.db))
+    assert app == db
+    assert len(app) > before["app"][0]
+
+
+def test_a_confirmation_that_does_not_arrive_is_repeated(pair: Pair) -> None:
+    pair.lab.clock.wait(100)
+    failing, before = Failing(pair, "confirm", done=False), len(pair.shared(pair.db))
+    pair.lab.clock.wait(700)
+    assert len(pair.shared(pair.app)) > before
+    assert len(pair.shared(pair.db)) == before
+    failing.on = False
+    pair.lab.clock.wait(400)
+    app, db = ({point["pointId"] for point in pair.shared(guest)} for guest in (pair.app, pair.db))
+    assert app & db
+    for point in pair.shared(pair.db):
+        assert pair.count(pair.db, point) == pair.count(pair.app, {"pointId": point["pointId"]})
+
+
+def test_a_killed_coordinator_lets_the_members_go_on(pair: Pair) -> None:
+    pair.lab.clock.wait(700)
+    pair.lab.agent(pair.app).kill()
+    before = len(pair.lab.points(pair.db))
+    pair.lab.clock.wait(700)
+    assert len(pair.lab.points(pair.db)) >= before + 2
+    pair.app.restart("mobility-agent")
+    shared = len(pair.shared(pair.db))
+    pair.lab.clock.wait(700)
+    assert len(pair.shared(pair.db)) > shared

@@ -45,6 +45,27 @@ HEALTH: dict[str, HealthKind] = {
         "Port 20004 is blocked.",
         "Open port 20004 between the members; shared recovery points resume by themselves.",
     ),
+    "quiesce-failed": HealthKind(
+        "78144",
+        "Warning",
+        "No application-consistent recovery point could be made.",
+        "A script or an application did not come to rest.",
+        "Check the scripts and writers of the machine; crash-consistent points go on.",
+    ),
+    "journal-full": HealthKind(
+        "JournalDiskFull",
+        "Warning",
+        "The disk of the agent's journal is full.",
+        "There is no room for changes that wait to be sent.",
+        "Make room on the machine.",
+    ),
+    "another-agent": HealthKind(
+        "AnotherAgent",
+        "Critical",
+        "Another agent with the identity of this machine sends data.",
+        "The machine was cloned, or an old copy of it was started.",
+        "Turn the copy off, then resynchronize the machine.",
+    ),
     "cache-full": HealthKind(
         "78188",
         "Warning",
