@@ -171,7 +171,8 @@ def _row(operation: Operation) -> tuple[re.Pattern[str], int, Operation]:
         f"/{re.escape(part.lower())}" if not part.startswith("{") else "(/[^/]+)+" if at == 0 else "/[^/]+"
         for at, part in enumerate(parts)
     )
-    return re.compile(pattern), sum(not part.startswith("{") for part in parts), operation
+    literal = 0 if "{resourceType}" in operation.template else sum(not part.startswith("{") for part in parts)
+    return re.compile(pattern), literal, operation
 
 
 def _is_error(body: Any, method: str) -> bool:

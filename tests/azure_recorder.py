@@ -44,6 +44,8 @@ class Recorder:
         same = hash((operation.name, status, payload))
         if same in self._right:
             return
+        if status < 400 and method == "GET" and not operation.model:
+            return  # a file or a text
         try:
             body = orjson.loads(payload) if payload else None
             found = self.contract.problems(operation, status, body)

@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 #: What the real service sends although no model has it (arm-clients section 9, recorded sessions of it), by model.
 REAL_BUT_UNDECLARED: dict[str, set[str]] = {
     "RecoveryPlanInMageAzureV2Details": {"rtoInSeconds"},
+    "InMageRcmProtectedDiskDetails": {"targetBlobUri"},
     "PolicyProperties": {"status", "associatedItemsCount", "dataSourceType"},
 }
 
