@@ -67,7 +67,7 @@ def details(service: Service, fabric: Fabric, *, thin: bool = False) -> Json:
     server, one = service.server(fabric), appliance_id(service, fabric)
     role = _role(server, one, "Normal" if healthy(service, fabric) else "Critical")
     heartbeat = server.heartbeat
-    return {
+    shown: Json = {
         "instanceType": MODERNIZED.fabric_type,
         "vmwareSiteId": site_id(fabric),
         "physicalSiteId": None,
@@ -86,6 +86,9 @@ def details(service: Service, fabric: Fabric, *, thin: bool = False) -> Json:
         else [_reprotect_agent(role, heartbeat, entry) for entry in heartbeat.get("masterTargets", [])],
         "agentDetails": [],
     }
+    # the only one that does not say what it is called in the network
+    shown["dras"] = [{name: value for name, value in dra.items() if name != "fqdn"} for dra in shown["dras"]]
+    return shown
 
 
 def _process_server(role: Json, entry: Json) -> Json:

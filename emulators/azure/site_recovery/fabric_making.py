@@ -51,8 +51,8 @@ def make_fabric(vault: Vault, component: Component, profile: Profile, now: float
 def _ready_made(vault: Vault) -> None:
     """Policies that a modernized vault brings along."""
     for name, (provider, minutes) in MODERNIZED.ready_made.items():
-        settings = {**_READY_MADE, **minutes}
+        settings = {**_READY_MADE, **minutes, "enableMultiVmSync": "true"}
         if provider == MODERNIZED.reverse:
-            del settings["recoveryPointHistoryInMinutes"]
+            del settings["recoveryPointHistoryInMinutes"], settings["enableMultiVmSync"]
         guid = stable_guid(vault.id, "policy", name)
-        vault.policies.setdefault(name, Policy(name, provider, {**settings, "enableMultiVmSync": "true"}, guid))
+        vault.policies.setdefault(name, Policy(name, provider, settings, guid))

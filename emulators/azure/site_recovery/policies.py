@@ -133,7 +133,9 @@ class Policies:
         faults = self.service.rules.policy_faults(provider, settings)
         if faults:
             raise refuse("policy-invalid", "; ".join(faults) + ".", activity=call.correlation_id)
-        if provider in (RCM, RCM_FAILBACK):
+        if provider == RCM_FAILBACK:  # it has no such setting
+            return settings
+        if provider == RCM:
             settings["enableMultiVmSync"] = str(truth(given.get("enableMultiVmSync", "true"))).lower()
             return settings
         status = str(read(given, "multiVmSyncStatus", str, "Enable"))
