@@ -1,5 +1,7 @@
 """`drillbed coverage vcenter`: what is answered, next to what the registry knows; counted from the code."""
 
+from emulators.vcenter.automation.registry import operations
+from emulators.vcenter.automation.table import OPERATIONS
 from emulators.vcenter.kinds import coverage
 
 
@@ -14,6 +16,10 @@ def vcenter_text() -> str:
     share = 100 * works / known
     lines.append(f"{'sum of (type, method) pairs':<40} {works:>5} {known:>5}  {share:.0f} %\n\nKnown, not built:\n")
     lines += [f"  {name}: {', '.join(missing)}\n" for name, (_, missing) in found.items() if missing]
+    every, answered = set(operations()), set(OPERATIONS)
+    lines.append(
+        f"\nAutomation API: {len(every & answered)} of {len(every)} operations of its sessions, machines, tags and libraries.\n"
+    )
     return "".join(lines)
 
 

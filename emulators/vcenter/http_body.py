@@ -46,6 +46,18 @@ class Upload:
         return self.count == self.length if self.length is not None else not self._scope.get("drillbed.cut")
 
 
+def bounded(environ: dict[str, Any], most: int) -> bytes | None:
+    """The whole body; None when it is larger than `most` bytes."""
+    told = environ.get("CONTENT_LENGTH") or ""
+    if told.isdigit():
+        length = int(told)
+        return None if length > most else bytes(environ["wsgi.input"].read(length))
+    if not environ.get("wsgi.input_terminated"):
+        return b""
+    body = bytes(environ["wsgi.input"].read(most + 1))
+    return None if len(body) > most else body
+
+
 def plain(start_response: Any, status: str, text: str, *, kind: str = "text/plain; charset=utf-8") -> list[bytes]:
     """A short answer."""
     body = text.encode()

@@ -80,8 +80,11 @@ class Call:
     task: Any = None
     #: The caller can wait by itself: an operation that would wait answers `Waiting` instead of holding a thread.
     patient: bool = False
-    #: Set by Login and Logout: the cookie that the answer carries.
+    #: Set by a login: the cookie that the answer carries, and the session it opened.
     set_cookie: str | None = None
+    opened: "Session | None" = None
+    #: `https://host:port` as the caller reached this vCenter, where the face knows it.
+    base: str = ""
 
     @property
     def user(self) -> str:
@@ -115,6 +118,10 @@ class Inventory:
     root: Ref = ROOT
     kinds: "Mapping[str, Kind]" = field(default_factory=dict)
     closed: bool = False
+    #: What other APIs of this vCenter keep (tags, libraries), by the name of the API.
+    beside: dict[str, Any] = field(default_factory=dict)
+    #: Ids of objects that changed, came or went since somebody last emptied this: for who keeps the inventory on disk.
+    touched: set[str] | None = None
 
     def __post_init__(self) -> None:
         self.changed = Signal(self.lock)
@@ -171,6 +178,8 @@ class Inventory:
     def note(self, managed: Managed, path: str) -> None:
         self.log_version += 1
         managed.cache.clear()
+        if self.touched is not None:
+            self.touched.add(managed.moid)
         entity = is_entity(managed)
         self.log.append(Change(self.log_version, managed.moid, path, entity))
         if not path or path in _STRUCTURE:
@@ -180,6 +189,11 @@ class Inventory:
         while len(self.log) > _LOG_LIMIT:
             self.log.popleft()
         self.changed.notify_all()
+
+    def touch(self, name: str) -> None:
+        """Tell that what is kept beside the objects under `name` changes."""
+        if self.touched is not None:
+            self.touched.add(f"beside {name}")
 
     def changes_since(self, version: int) -> list[Change] | None:
         """The log after `version`; None when it no longer reaches back that far."""

@@ -129,21 +129,52 @@ def _serve(call: Call, plan: Plan) -> list[bytes] | Waiting:
     managed = _object(call, request)
     if request.method == "Fetch":
         return _fetch(call, managed, plan)
-    method = schema.methods(managed.kind).get(request.method)
-    if method is None:
-        text_ = f"{managed.kind} has no method {request.method}."
-        raise Fault("MethodNotFound", text_, receiver=ref(managed), method=request.method)
-    _authorise(call, managed, method.privilege or "System.Read")
+    method = _method(call, managed, request.method)
     args = _arguments(plan, managed, method.params)
-    kind = call.inventory.kinds[managed.kind]
-    _authorise_arguments(call, managed, kind, method, args)
-    operation = kind.operations.get(request.method)
-    if operation is None:
-        raise Fault("NotSupported", f"{managed.kind}.{request.method} is not supported by this emulator.")
+    operation = _operation(call, managed, method, args)
     if method.is_task:
         task = call.inventory.tasks.start(call, managed, method, lambda own: _work(operation, own, managed, args))
         return [fragment("returnval", "Task", ref(task)).encode()]
     return _result(method, operation(call, managed, args))
+
+
+def carry_out(call: Call, managed: Any, name: str, args: dict[str, Any]) -> Any:
+    """Do what the operation `name` does, with the same checks, events and task, and answer at its end: emulated time stays.
+
+    The lock must not be held: hooks of guests run in between. Raises the `Fault` that the operation or its task ends with.
+    """
+    tasks = call.inventory.tasks
+    with call.inventory.lock:
+        method = _method(call, managed, name)
+        operation = _operation(call, managed, method, args)
+        if not method.is_task:
+            return operation(call, managed, args)
+        task, process = tasks.prepare(call, managed, method, lambda own: _work(operation, own, managed, args))
+    for _rest in process:
+        pass
+    if task.error is not None:
+        fault = task.error["fault"]
+        raise Fault(fault.kind, task.error["localizedMessage"], **fault.fields)
+    return task.result
+
+
+def _method(call: Call, managed: Any, name: str) -> schema.Method:
+    """A method of an object that the caller may use. Raises `Fault`."""
+    method = schema.methods(managed.kind).get(name)
+    if method is None:
+        raise Fault("MethodNotFound", f"{managed.kind} has no method {name}.", receiver=ref(managed), method=name)
+    _authorise(call, managed, method.privilege or "System.Read")
+    return method
+
+
+def _operation(call: Call, managed: Any, method: schema.Method, args: dict[str, Any]) -> Any:
+    """What carries out a method, once its arguments are allowed as well. Raises `Fault`."""
+    kind = call.inventory.kinds[managed.kind]
+    _authorise_arguments(call, managed, kind, method, args)
+    operation = kind.operations.get(method.name)
+    if operation is None:
+        raise Fault("NotSupported", f"{managed.kind}.{method.name} is not supported by this emulator.")
+    return operation
 
 
 def _arguments(plan: Plan, managed: Any, params: tuple[schema.Field, ...]) -> dict[str, Any]:

@@ -83,6 +83,12 @@ class Tasks:
 
     def start(self, call: Call, managed: Any, method: schema.Method, work: Callable[[Call], Work]) -> Task:
         """Queue a task; it begins at the clock's next turn."""
+        task, process = self.prepare(call, managed, method, work)
+        self._inventory.clock.spawn(process, name=f"vcenter {task.moid} {method.name}")
+        return task
+
+    def prepare(self, call: Call, managed: Any, method: schema.Method, work: Callable[[Call], Work]) -> tuple[Task, Process]:
+        """A task, and the process that carries it out."""
         inventory = self._inventory
         entity = inventory.find(managed.owner.moid) if getattr(managed, "owner", None) else managed
         has_name = hasattr(entity, "name") and schema.is_a(entity.kind, "ManagedEntity")
@@ -102,8 +108,7 @@ class Tasks:
         event.fields["info"] = info(inventory, task)
         own = Call(inventory, call.session, call.peer, call.agent, task)
         self._changed(task, entity)
-        inventory.clock.spawn(self._run(own, task, entity, work(own)), name=f"vcenter {task.moid} {method.name}")
-        return task
+        return task, self._run(own, task, entity, work(own))
 
     def _run(self, call: Call, task: Task, entity: Any, work: Work) -> Process:
         while True:

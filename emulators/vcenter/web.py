@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from emulators.vcenter import parse, schema, soap
+from emulators.vcenter.automation.face import automation
+from emulators.vcenter.automation.library_files import transfers
 from emulators.vcenter.folder_door import folder
-from emulators.vcenter.http_body import Door
+from emulators.vcenter.http_body import Door, bounded
 from emulators.vcenter.inventory import Inventory
 from emulators.vcenter.objects.service_instance import api_version
 from emulators.vcenter.sessions import token_of
@@ -13,7 +15,7 @@ from emulators.vcenter.sessions import token_of
 _CHUNK = 1024 * 1024
 XML = "text/xml; charset=utf-8"
 #: First part of a path -> what serves everything below it.
-DOORS: dict[str, Door] = {"folder": folder}
+DOORS: dict[str, Door] = {"api": automation, "cls": transfers, "folder": folder, "rest": automation}
 
 
 class Web:
@@ -36,7 +38,7 @@ class Web:
         return _send(start_response, "404 Not Found", b"There is nothing here.\n")
 
     def _sdk(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        body = _body(environ)
+        body = bounded(environ, parse.MAX_BODY)
         if body is None:
             return _send(start_response, "413 Content Too Large", b"The request is too large.\n")
         peer = environ.get("drillbed.peer") or environ.get("REMOTE_ADDR", "")
@@ -49,18 +51,6 @@ class Web:
         length = str(sum(map(len, answer.parts)))
         start_response(status, [("Content-Type", XML), ("Content-Length", length), *extra])
         return slices(answer.parts)
-
-
-def _body(environ: dict[str, Any]) -> bytes | None:
-    """The request's body; None when it is larger than allowed."""
-    told = environ.get("CONTENT_LENGTH") or ""
-    if told.isdigit():
-        length = int(told)
-        return None if length > parse.MAX_BODY else bytes(environ["wsgi.input"].read(length))
-    if not environ.get("wsgi.input_terminated"):
-        return b""
-    body = bytes(environ["wsgi.input"].read(parse.MAX_BODY + 1))
-    return None if len(body) > parse.MAX_BODY else body
 
 
 def slices(parts: list[bytes]) -> Iterator[bytes]:

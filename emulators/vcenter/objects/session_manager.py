@@ -56,6 +56,7 @@ def login(call: Call, manager: SessionService, args: Any) -> Record:
         )
     locale = args.get("locale") or "en_US"
     session = inventory.sessions.open(user.lower(), locale=locale, address=call.peer, agent=call.agent)
+    call.opened = session
     call.set_cookie = f'{COOKIE}="{session.token}"; Path=/; HttpOnly; Secure;'
     inventory.events.post(
         "UserLoginSessionEvent",

@@ -66,7 +66,7 @@ def network_card(inventory: Inventory, key: int, network: Any, mac: str) -> Reco
         key,
         f"Network adapter {key - 3999}",
         network.name,
-        backing=_network_backing(inventory, network),
+        backing=network_backing(inventory, network),
         connectable=Record(
             "VirtualDeviceConnectInfo", startConnected=True, allowGuestControl=True, connected=False, status="untried"
         ),
@@ -78,7 +78,17 @@ def network_card(inventory: Inventory, key: int, network: Any, mac: str) -> Reco
     )
 
 
-def _network_backing(inventory: Inventory, network: Any) -> Record:
+def network_of(inventory: Inventory, backing: Record | None) -> Any:
+    """The network that the backing of a card means, or None."""
+    if backing is None:
+        return None
+    if backing["port"] is not None:
+        return inventory.find(backing["port"]["portgroupKey"] or "")
+    return inventory.find(backing["network"].moid) if backing["network"] is not None else None
+
+
+def network_backing(inventory: Inventory, network: Any) -> Record:
+    """The backing of a card on a network: by name on a standard one, by switch and port group on a distributed one."""
     if network.switch is None:
         return Record("VirtualEthernetCardNetworkBackingInfo", deviceName=network.name, network=Ref(network.kind, network.moid))
     switch = inventory.find(network.switch.moid)
