@@ -17,6 +17,8 @@ def test_coverage_counts_from_the_code_and_lists_what_is_missing(capsys):
     assert 200 <= built < known
     assert re.search(r"^PropertyCollector +11 +11$", text, re.MULTILINE)
     assert "  VsanUpgradeSystem: PerformVsanUpgradePreflightCheck, " in text
+    automation = re.search(r"^Automation API: (\d+) of (\d+) operations", text, re.MULTILINE)
+    assert 100 < int(automation[1]) < int(automation[2])
 
 
 @pytest.mark.parametrize(
