@@ -28,7 +28,7 @@ from drillbed.errors import TroubleError, remedy, require_room
 from drillbed.machines import AZURE_SIDE, ONPREM_SIDE, MachinePlan, Machines
 from drillbed.operator import Credentials, NotInTime, Operator, Refused
 from drillbed.places import DOMAIN, Places, build
-from drillbed.site import MACHINE_ACCOUNT, MASTER_TARGET, VCENTER_ACCOUNT, Site
+from drillbed.site import APPLIANCE, MACHINE_ACCOUNT, MASTER_TARGET, VCENTER_ACCOUNT, Site
 from drillbed.storage import kind_of, storage_of
 from drillbed.vault import Targets, Vault
 from drillbed.vsphere_operator import VSphereOperator
@@ -169,7 +169,7 @@ class Estate:
         self.operator.until("the configuration server's registration", self._registered, seconds=1800)
 
     def _registered(self) -> bool:
-        server = self.site.appliance if self.modernized else self.site.configuration_server
+        server = self.site.appliances.get(APPLIANCE) if self.modernized else self.site.configuration_server
         if server is not None and server.refusal is not None:
             raise Refused(server.refusal.status, server.refusal.code, str(server.refusal))
         try:
@@ -177,6 +177,16 @@ class Estate:
         except LookupError:
             return False
         return all(shown[part] for part in self.vault.dialect.site_details)
+
+    def add_appliance(self, name: str) -> None:
+        """TOP-016: a further appliance with the vault; ends when its programs show."""
+        self.site.add_appliance(self.vault.registration_key(), self.azure.add_relay(), name)
+        self.operator.until(f"the registration of {name}", lambda: name in self.appliance_ids(), seconds=1800)
+
+    def appliance_ids(self) -> dict[str, str]:
+        """Ids of the appliances by name."""
+        shown = self.vault.find_site()["properties"]["customDetails"]["reprotectAgents"]
+        return {str(agent["name"]): str(agent["id"]) for agent in shown}
 
     @property
     def modernized(self) -> bool:

@@ -48,6 +48,7 @@ class MachinePlan:
     workload: bool = True
     witness: bool = False
     scripts: Path | None = None
+    kind: str = "virtual"  #: or `physical`: no vCenter knows it
 
 
 @dataclass(slots=True)
@@ -125,9 +126,10 @@ class Machines:
             guest.install("witness", lambda: _Watching(guest, found.witness))
         if side == ONPREM_SIDE:
             installer, uninstaller = self._installer(found, guest, host), _uninstaller(found, guest)
+            describe = partial(_describe, found, guest, host)
 
             def door(environ: Any, start_response: Any) -> Any:
-                return InstallDoor(*found.administrator, installer, uninstaller)(environ, start_response)
+                return InstallDoor(*found.administrator, installer, uninstaller, describe)(environ, start_response)
 
             host.listen(DOOR_PORTS[found.plan.os_type], door)
         if found.agent_settings is not None:
@@ -135,8 +137,12 @@ class Machines:
 
     def _installer(self, found: Software, guest: GuestMachine, host: Host) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
         def install(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-            found.agent_settings = dict(settings)
-            guest.install("mobility-agent", self._agent(found, guest, ONPREM_SIDE, host))
+            with guest.hold_writes():  # an agent that is there already misses nothing (DIS-012)
+                present = guest.service("mobility-agent")
+                if present is not None:
+                    present.hand_over()
+                found.agent_settings = dict(settings)
+                guest.install("mobility-agent", self._agent(found, guest, ONPREM_SIDE, host))
             return {"version": AGENT_VERSION}
 
         return install
@@ -181,6 +187,20 @@ def _uninstaller(found: Software, guest: GuestMachine) -> Callable[[Mapping[str,
         return {}
 
     return uninstall
+
+
+def _describe(found: Software, guest: GuestMachine, host: Host, _settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the machine says of itself: for who cannot ask a vCenter (PHY-001)."""
+    return {
+        "machineId": found.machine_id,
+        "hostName": found.plan.name,
+        "osType": found.plan.os_type,
+        "cpuCount": 2,
+        "memoryMB": 2048,
+        "firmware": "BIOS",
+        "addresses": [host.address or host.name],
+        "disks": [{"diskId": disk.identity.lower(), "unit": disk.unit, "sizeBytes": disk.size} for disk in guest.disks()],
+    }
 
 
 @dataclass(slots=True)

@@ -8,9 +8,10 @@ from drillbed.machines import AGENT_VERSION, ONPREM_SIDE, MachinePlan, Machines
 from drillbed.places import DOMAIN, Places
 from drillbed.wrong_clock import WrongClock
 from emulators.clock import Clock
+from emulators.guest.devices import MemoryDevice
 from emulators.guest.machine import GuestMachine
 from emulators.network import ONPREM, Host
-from emulators.vcenter import AttachedDisk, DiskSpec, VCenter, VirtualMachine
+from emulators.vcenter import DiskSpec, VCenter, VirtualMachine
 from reference_impl.appliance import ReplicationAppliance, VCenterLogin
 from reference_impl.configuration_server import ConfigurationServer
 from reference_impl.master_target import MasterTarget
@@ -54,9 +55,11 @@ class Site:
     further: list[ProcessServer] = field(default_factory=list)
     clock_error: float = 0.0  #: seconds that the configuration server's clock is ahead (TOP-011)
     master_target: MasterTarget | None = None
-    appliance: ReplicationAppliance | None = None
+    appliances: dict[str, ReplicationAppliance] = field(default_factory=dict)  #: by name of their machine
     registration: str = ""  #: the key that an appliance registers with
     relay: str = ""
+    physical: dict[str, dict[int, tuple[Any, str]]] = field(default_factory=dict)  #: disks of physical machines by unit
+    _appliance_names: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.administrator = (ADMINISTRATOR, self.clock.random_bytes(12).hex())
@@ -68,27 +71,52 @@ class Site:
     # machines --------------------------------------------------------------------------------------------------------
 
     def add_machine(self, plan: MachinePlan) -> None:
-        """Put a machine into the vCenter and switch it on."""
+        """Put a machine into the vCenter, or a physical one beside it, and switch it on."""
+        if plan.kind == "physical":
+            self._add_physical(plan)
+            return
         self.hosts[plan.name] = self.places.machine(plan.name, ONPREM)
         disks = [DiskSpec(size, plan.source if unit == 0 else None) for unit, size in enumerate(plan.disks)]
         vm = self._create(plan.name, plan.os_type, disks)
         self.machines.add(plan, vm.uuid)
         self.vcenter.power_on(vm)
 
-    def add_appliance(self, registration_key: str, relay: str) -> None:
+    def _add_physical(self, plan: MachinePlan) -> None:
+        """A machine of its own, with disks in no datastore (PHY-001)."""
+        self.hosts[plan.name] = self.places.machine(plan.name, ONPREM)
+        devices: dict[int, tuple[Any, str]] = {}
+        for unit, size in enumerate(plan.disks):
+            content = plan.source.read_bytes().ljust(size, b"\0") if unit == 0 and plan.source is not None else size
+            devices[unit] = (MemoryDevice(content), self.clock.uuid())
+        self.physical[plan.name] = devices
+        self.machines.add(plan, self.clock.uuid())
+        self.switch_physical(plan.name, on=True)
+
+    def switch_physical(self, name: str, *, on: bool) -> None:
+        """Somebody presses the power button of a physical machine; switching off is orderly."""
+        guest = self.machines.running.get((name, ONPREM_SIDE))
+        if on and guest is None:
+            self.machines.boot(name, ONPREM_SIDE, self.hosts[name], self.physical[name])
+        elif not on and guest is not None:
+            guest.shut_down()
+            self.machines.ended(name, ONPREM_SIDE)
+            self.hosts[name].close()
+
+    def add_appliance(self, registration_key: str, relay: str, name: str = APPLIANCE) -> None:
         """The machine of a replication appliance, from a template that has disk.EnableUUID set (TOP-016); it starts by itself.
 
         Where there is one already it registers anew with this key.
         """
         self.registration, self.relay = registration_key, relay
-        if APPLIANCE in self.hosts:
-            machine = self.vcenter.find_vm(APPLIANCE)
+        if name in self.hosts:
+            machine = self.vcenter.find_vm(name)
             self.power_off(machine)
             self.power_on(machine)
             return
-        address = f"{self.places.prefix}.1.30"
-        self.hosts[APPLIANCE] = self.places.network.host(APPLIANCE, ONPREM, address=address, names=[f"{APPLIANCE}.{DOMAIN}"])
-        self._machine_of_ours(APPLIANCE)
+        address = f"{self.places.prefix}.1.{30 + len(self.appliances)}"
+        self.hosts[name] = self.places.network.host(name, ONPREM, address=address, names=[f"{name}.{DOMAIN}"])
+        self._appliance_names.add(name)
+        self._machine_of_ours(name)
 
     def add_master_target(self) -> str:
         """The machine of the three built-in roles (TOP-003), Windows (TOP-006). Its master target writes disks of others.
@@ -115,8 +143,10 @@ class Site:
         guest_id = "windows9Server64Guest" if os_type == "WINDOWS" else "debian9_64Guest"
         return self.vcenter.add_vm(name, guest_id=guest_id, cpus=2, memory_mb=2048, disks=disks, **more)
 
-    def disks(self, name: str) -> dict[int, AttachedDisk]:
+    def disks(self, name: str) -> dict[int, Any]:
         """The disks of a machine as the datastore has them, by the number its guest gives them."""
+        if name in self.physical:
+            return {unit: device for unit, (device, _) in self.physical[name].items()}
         found = self.vcenter.disks_of(self.vcenter.find_vm(name))
         return {disk.bus * UNITS_PER_BUS + disk.unit: disk for disk in found}
 
@@ -132,7 +162,7 @@ class Site:
         guest.show_serials = str(vm.extra_config_value("disk.EnableUUID") or "").upper() == "TRUE"
         if name == MASTER_TARGET:
             guest.install("master-target", lambda: self._master_target(guest, host))
-        if name == APPLIANCE:
+        if name in self._appliance_names:
             guest.install("appliance", lambda: self._appliance(guest, host))
         self.vcenter.report_guest(vm, running=True, hostname=name, addresses=[host.address])
 
@@ -187,26 +217,27 @@ class Site:
             self.process_server = self._process_server(self.places.host("process-server"), machine_id)
 
     def _appliance(self, guest: GuestMachine, host: Host) -> ReplicationAppliance:
-        self.appliance = ReplicationAppliance(
+        name = host.name
+        self.appliances[name] = ReplicationAppliance(
             host,
             guest,
-            self.clock.scope(APPLIANCE),
-            self.folder / APPLIANCE,
+            self.clock.scope(name),
+            self.folder / name,
             service_url=f"https://site-recovery.{DOMAIN}",
             registration_key=self.registration,
             passphrase=self.passphrase,
-            name=APPLIANCE,
+            name=name,
             version=AGENT_VERSION,
             run_as_accounts=self._accounts(),
             vcenters=[VCenterLogin("vcenter", f"vcenter.{DOMAIN}", VCENTER_ACCOUNT)],
             open_store=self.open_store,
             rules=self.rules,
-            url=f"https://{APPLIANCE}.{DOMAIN}",
+            url=f"https://{name}.{DOMAIN}",
             tunnels=self.places.network.tunnels,
             relay=self.relay,
             sync=self.clock.flow > 0,  # in virtual time there is no power to lose
         )
-        return self.appliance
+        return self.appliances[name]
 
     def _accounts(self) -> dict[str, tuple[str, str, str]]:
         """What the product is given to log in with: id -> name, user, password."""

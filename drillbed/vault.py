@@ -84,6 +84,11 @@ class Vault:
         }
         return self.operator.run("PUT", f"{self.fabric}/replicationvCenters/{name}", {"properties": properties})
 
+    def discover_physical(self, name: str, address: str, os_type: str) -> dict[str, Any]:
+        """PHY-001: tell the configuration server of a physical server."""
+        properties = {"friendlyName": name, "ipAddress": address, "osType": os_type.capitalize()}
+        return self.operator.run("POST", f"{self.container}/discoverProtectableItem", {"properties": properties})
+
     def protectable(self) -> dict[str, dict[str, Any]]:
         """Protectable items by the name of the machine."""
         found = self.operator.list(f"{self.container}/replicationProtectableItems")

@@ -53,6 +53,10 @@ class VSphereOperator:
 
         self._act(machine, change)
 
+    def rename(self, machine: str, name: str) -> None:
+        """Give a machine another name."""
+        self._act(machine, lambda session, moid: session.run(moid, "Rename_Task", name))
+
     def destroy(self, machine: str) -> None:
         """Switch a machine off and delete it with its files."""
 

@@ -1,7 +1,8 @@
 """The way into a machine for a push installation: RPC on Windows (135), SSH on Linux (22), here as HTTPS on those ports.
 
 `POST /install` `{"user", "password", "settings": {...}}`: 200 what the installer answers; 401 for wrong credentials; 409
-`InstallFailed` when the installer raises `InstallFailed`. `POST /uninstall` the same way.
+`InstallFailed` when the installer raises `InstallFailed`. `POST /uninstall` the same way; `POST /describe` answers what the
+machine is: its hardware and disks.
 """
 
 import hmac
@@ -24,11 +25,11 @@ class InstallFailed(Exception):
 
 
 class InstallDoor:
-    """The WSGI application. `installer` and `uninstaller` come from whoever puts the estate together."""
+    """The WSGI application. `installer`, `uninstaller` and `describe` come from whoever puts the estate together."""
 
-    def __init__(self, user: str, password: str, installer: Installer, uninstaller: Installer):
+    def __init__(self, user: str, password: str, installer: Installer, uninstaller: Installer, describe: Installer):
         self._credentials = f"{user}\0{password}".encode()
-        self._actions = {"/install": installer, "/uninstall": uninstaller}
+        self._actions = {"/install": installer, "/uninstall": uninstaller, "/describe": describe}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         return self._answer(Request(environ))(environ, start_response)

@@ -17,7 +17,8 @@ def discover(site: Site, service: Service, vcenter: Document) -> bool:
     documents = [_document(site, vcenter["id"], machine, stores) for machine in found]
     with site.lock:
         site.documents.put("vcenter", vcenter["id"], vcenter)
-        present = {document["machineId"] for document in documents}
+        # RPR-016: a machine that failed over may be gone from the site, and comes back as a new one
+        present = {document["machineId"] for document in documents} | {one["machineId"] for one in site.protections()}
         for machine_id, known in site.documents.all("inventory").items():
             if known["vCenterId"] == vcenter["id"] and machine_id not in present:
                 site.documents.delete("inventory", machine_id)

@@ -40,7 +40,11 @@ def protect(site: Site, service: Service, item: Work) -> Process:
     site.keep_protection(_settings(site, item) | {"stage": "installing"})
     try:
         agent = yield from ensure_agent(
-            site, machine, str(item.input.get("runAsAccountId") or ""), install=bool(item.input.get("install", True))
+            site,
+            machine,
+            str(item.input.get("runAsAccountId") or ""),
+            install=bool(item.input.get("install", True)),
+            anew=bool(item.input.get("anew", False)),
         )
     except WorkRefused:
         site.drop_protection(machine_id)
@@ -79,6 +83,8 @@ def _powered_on(site: Site, machine_id: str) -> Document:
     machine = site.machine(machine_id)
     if machine is None:
         raise WorkRefused("machine-missing", f"no machine {machine_id} has been discovered")
+    if machine["vCenterId"] is None:  # a physical server: who asks it finds out
+        return machine
     running = machine["poweredOn"]
     try:
         with site.vcenter(site.vcenter_of(machine)) as session:
@@ -115,6 +121,8 @@ def shut_down(site: Site, service: Service, item: Work) -> Process:
     machine = site.machine(item.machine_id)
     if machine is None:
         raise WorkRefused("machine-missing", f"no machine {item.machine_id} has been discovered")
+    if machine["vCenterId"] is None:
+        raise WorkRefused("vcenter-unreachable", f"{machine['name']} is a physical server: nobody can switch it off from here")
     with site.vcenter(site.vcenter_of(machine)) as session:
         graceful = yield from shut_down_guest(session, str(item.input.get("infrastructureId") or machine["infrastructureId"]))
     return {"poweredOff": True, "graceful": graceful}

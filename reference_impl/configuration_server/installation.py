@@ -2,7 +2,8 @@
 
 import json
 
-from reference_impl.configuration_server.site import AGENT, ONPREM, Document, RunAs, Site, WorkRefused
+from reference_impl.configuration_server.service import Service
+from reference_impl.configuration_server.site import AGENT, ONPREM, Document, RunAs, Site, Work, WorkRefused
 from reference_impl.outside import Process
 from reference_impl.wire import JSON_TYPE, parse
 
@@ -16,20 +17,38 @@ TRIES, RETRY_SECONDS = 3, 20.0
 REGISTER_SECONDS = 600.0
 
 
-def ensure_agent(site: Site, machine: Document, account_id: str, *, install: bool) -> Process:
+def ensure_agent(site: Site, machine: Document, account_id: str, *, install: bool, anew: bool = False) -> Process:
     """Rest until the machine's agent is registered and speaks; returns it. Pushes one where there is none.
+
+    With `anew` also where there is one: it reports to another server then (TOP-017).
 
     `WorkRefused`: `push-install-failed`, or `agent-silent` when the agent is there and does not speak.
     """
     machine_id = machine["machineId"]
     agent = site.agent_of(machine_id)
     known = agent is not None and ONPREM in agent["seats"]
-    if install and not (known and site.rules.push_once):
+    if install and (anew or not (known and site.rules.push_once)):
         yield from _push(site, machine, account_id)
     spoken = yield from site.until(lambda: not site.silent(site.agent_of(machine_id), ONPREM), REGISTER_SECONDS)
     if not spoken:
         raise WorkRefused("agent-silent", f"the mobility agent of {machine['name']} has not spoken to the configuration server")
     return site.agent_of(machine_id)
+
+
+def update_agent(site: Site, service: Service, item: Work) -> Process:
+    """DIS-012: push the agent again to a machine that has one, and rest until it speaks anew."""
+    machine = site.machine(item.machine_id)
+    if machine is None:
+        raise WorkRefused("machine-missing", f"no machine {item.machine_id} has been discovered")
+    if not machine["poweredOn"]:
+        raise WorkRefused("machine-powered-off", f"{machine['name']} is powered off")
+    yield from _push(site, machine, str(item.input.get("runAsAccountId") or ""))
+    service.running(item, 50)
+    agent = site.agent_of(item.machine_id)
+    if not (yield from site.heard_again(agent, ONPREM, seconds=REGISTER_SECONDS)):
+        raise WorkRefused("agent-silent", f"the mobility agent of {machine['name']} has not spoken since it was installed")
+    agent = site.agent_of(item.machine_id)
+    return {"agentVersion": agent["seats"][ONPREM]["version"] if agent else ""}
 
 
 def _push(site: Site, machine: Document, account_id: str) -> Process:

@@ -19,7 +19,7 @@ from reference_impl.configuration_server.site import (
     WorkRefused,
 )
 from reference_impl.outside import Process
-from reference_impl.vsphere import Machine, Session, VSphereError
+from reference_impl.vsphere import Machine, Session
 from reference_impl.vsphere import machine as read_machine
 
 #: The vendor's number for an agent in Azure that cannot reach its configuration server.
@@ -102,17 +102,41 @@ class Virtual:
 
 
 def read_virtual(session: Session, reverse: Reverse) -> Virtual:
-    """Both virtual machines. `WorkRefused` `master-target-missing` when the master target is no machine of this vCenter."""
+    """Both virtual machines; the machine's is empty where it is gone or physical, and will be made anew (RPR-016, PHY-003).
+
+    `WorkRefused` `master-target-missing` when the master target is no machine of this vCenter.
+    """
     moid = session.find_machine(reverse.target["machineId"])
     if moid is None:
         raise WorkRefused("master-target-missing", "the master target is no virtual machine of the machine's vCenter")
-    try:
-        machine = read_machine(session, reverse.machine["infrastructureId"])
-    except VSphereError as error:
-        if error.reason != "machine-missing":
-            raise
-        raise WorkRefused("machine-missing", f"{reverse.machine['name']} is no longer in vCenter") from None
-    return Virtual(machine, read_machine(session, moid))
+    target = read_machine(session, moid)
+    present = session.find_machine(reverse.machine["machineId"])
+    return Virtual(read_machine(session, present) if present else _absent(reverse.machine, target), target)
+
+
+def _absent(machine: Document, target: Machine) -> Machine:
+    """A machine that no vCenter has, as it will be made on the master target's host."""
+    return Machine(
+        moid="",
+        machine_id=machine["machineId"],
+        instance_id="",
+        name=machine["name"],
+        powered_on=False,
+        os_type=machine["osType"],
+        os_name=machine["osName"],
+        host_name=machine["hostName"],
+        ip_addresses=(),
+        cpu_count=int(machine["cpuCount"]),
+        memory_mb=int(machine["memoryMB"]),
+        firmware=machine["firmware"],
+        has_snapshots=False,
+        template=False,
+        nics=(),
+        disks=(),
+        controllers=(),
+        host=target.host,
+        tools_running=False,
+    )
 
 
 def check_virtual(site: Site, reverse: Reverse, virtual: Virtual) -> None:

@@ -3,8 +3,10 @@
 Every step finds out whether it was done already, so that work goes on after a kill where it stopped.
 """
 
+from dataclasses import replace
 from typing import Any, NoReturn
 
+from reference_impl.configuration_server.alternate import check_alternate, make_anew, vcenter_of
 from reference_impl.configuration_server.fields import number, words
 from reference_impl.configuration_server.prerequisites import (
     AGENT_UNREACHABLE,
@@ -28,13 +30,26 @@ from reference_impl.configuration_server.site import (
 )
 from reference_impl.configuration_server.stream import emptied, point_of, server_says
 from reference_impl.outside import Process
-from reference_impl.vsphere import Attachment, Session, VSphereError, attach_disks, detach_disks, power_off, power_on
+from reference_impl.vsphere import (
+    Attachment,
+    Session,
+    VSphereError,
+    attach_disks,
+    detach_disks,
+    power_off,
+    power_on,
+    remove_snapshot,
+    take_snapshot,
+)
 
 #: What fetches its settings in heartbeats has them within this time.
 SETTINGS_SECONDS = 300.0
 
 #: What is on its way to the master target is there within this time, and applied or released within as much again.
 SETTLE_SECONDS = 420.0
+
+#: Name of the snapshot of a machine between its failback and the commit (FB-008).
+BEFORE_FAILBACK = "before failback"
 
 #: The vendor's number for a machine that its host cannot start.
 START_FAILED = "8038"
@@ -43,8 +58,10 @@ START_FAILED = "8038"
 def prepare_reverse(site: Site, service: Service, item: Work) -> Process:
     """Every check and nothing else."""
     reverse = yield from check_components(site, item)
-    with site.vcenter(site.vcenter_of(reverse.machine)) as session:
-        check_virtual(site, reverse, read_virtual(session, reverse))
+    with site.vcenter(vcenter_of(site, reverse)) as session:
+        virtual = read_virtual(session, reverse)
+        check_virtual(site, reverse, virtual)
+        check_alternate(site, item, reverse, virtual)
     return {}
 
 
@@ -54,19 +71,24 @@ def protect_reverse(site: Site, service: Service, item: Work) -> Process:
     known = site.protection(machine_id)
     moved = known.get("placements") or [] if known else []
     if known is not None and known.get("workId") == item.work_id:
-        reverse = _resumed(site, known)  # killed in the middle: the checks were passed, disks may have moved
+        reverse = resumed(site, known)  # killed in the middle: the checks were passed, disks may have moved
     else:
         reverse = yield from check_components(site, item)
         known = None
-    with site.vcenter(site.vcenter_of(reverse.machine)) as session:
+    with site.vcenter(vcenter_of(site, reverse)) as session:
         virtual = read_virtual(session, reverse)
         if known is None:
             check_virtual(site, reverse, virtual)
+            check_alternate(site, item, reverse, virtual)
+            if not virtual.machine.moid and not moved:
+                yield from make_anew(site, session, item, reverse, virtual)
+                reverse = replace(reverse, machine=site.machine(item.machine_id) or reverse.machine)
+                virtual = read_virtual(session, reverse)
             known = _settings(site, item, reverse) | {"placements": _placements(reverse, virtual, moved)}
             site.keep_protection(known)
-        yield from _move_to_target(site, session, known, virtual)
+        yield from move_to_target(site, session, known, virtual)
     service.running(item, 60)
-    yield from _seen_by_target(site, known)
+    yield from seen_by_target(site, known)
     site.change_protection(machine_id, stage="replicating", since=site.clock.now())
     yield from _all_have_settings(site, machine_id, generation)
     return {}
@@ -96,7 +118,7 @@ def _settings(site: Site, item: Work, reverse: Reverse) -> Document:
     }
 
 
-def _resumed(site: Site, known: Document) -> Reverse:
+def resumed(site: Site, known: Document) -> Reverse:
     machine = site.machine(known["machineId"])
     target, server = (
         site.component(MASTER_TARGET, known["masterTargetId"]),
@@ -130,7 +152,7 @@ def _placements(reverse: Reverse, virtual: Virtual, moved: list[Document]) -> li
     return places
 
 
-def _move_to_target(site: Site, session: Session, known: Document, virtual: Virtual) -> Process:
+def move_to_target(site: Site, session: Session, known: Document, virtual: Virtual) -> Process:
     places = known["placements"]
     if site.rules.power_off_before_reverse:
         yield from power_off(session, virtual.machine.moid)
@@ -143,7 +165,7 @@ def _move_to_target(site: Site, session: Session, known: Document, virtual: Virt
         site.done_with(virtual.target.moid)
 
 
-def _seen_by_target(site: Site, known: Document) -> Process:
+def seen_by_target(site: Site, known: Document) -> Process:
     """Rest until the master target sees every disk under its UUID (RPR-007, RPR-008)."""
     target = site.component(MASTER_TARGET, known["masterTargetId"])
     wanted = {place["diskId"] for place in known["placements"]}
@@ -177,7 +199,7 @@ def settle_reverse(site: Site, service: Service, item: Work) -> Process:
     What the process server in Azure cannot hand over would be lost: that fails. `partial` only says that the source did not end
     in order, so that nobody knows whether it had more.
     """
-    protection = _reverse_protection(site, item)
+    protection = reverse_protection(site, item)
     if site.rules.need_reverse_point and not protection.get("received"):
         raise WorkRefused("no-recovery-point", "no recovery point has reached the master target yet")
     site.change_protection(item.machine_id, flush=True, settle=True)
@@ -208,7 +230,7 @@ def _blame(site: Site, protection: Document) -> NoReturn:
     raise WorkRefused("process-server-unreachable", message)
 
 
-def _reverse_protection(site: Site, item: Work) -> Document:
+def reverse_protection(site: Site, item: Work) -> Document:
     protection = site.protection(item.machine_id)
     if protection is None or protection["direction"] != REVERSE:
         raise WorkRefused("no-recovery-point", f"{item.machine_id} is not protected in the reverse direction")
@@ -239,10 +261,10 @@ def _applied(site: Site, protection: Document) -> Process:
 
 def fail_back(site: Site, service: Service, item: Work) -> Process:
     """FB-004: disks off the master target, back on the machine at their old places, then power on."""
-    protection = _reverse_protection(site, item)
+    protection = reverse_protection(site, item)
     if site.rules.need_reverse_point and not protection.get("received"):
         raise WorkRefused("no-recovery-point", "no recovery point has reached the master target yet")
-    reverse = _resumed(site, protection)
+    reverse = resumed(site, protection)
     with site.vcenter(site.vcenter_of(reverse.machine)) as session:
         virtual = read_virtual(session, reverse)
         check_target_snapshots(site, reverse, virtual)
@@ -251,6 +273,8 @@ def fail_back(site: Site, service: Service, item: Work) -> Process:
         if site.rules.detach_before_power_on:
             yield from _bring_home(site, session, protection, virtual)
             service.running(item, 70)
+            if site.rules.snapshot_before_start:  # FB-008
+                yield from take_snapshot(session, virtual.machine.moid, BEFORE_FAILBACK)
             yield from _start(session, virtual.machine.moid)
         else:
             yield from _start(session, virtual.machine.moid)
@@ -304,7 +328,11 @@ def _start(session: Session, moid: str) -> Process:
 
 def commit_reverse(site: Site, service: Service, item: Work) -> Process:
     """The master target's retention of the machine is deleted and the machine is unprotected (RRP-001)."""
-    protection = _reverse_protection(site, item)
+    protection = reverse_protection(site, item)
+    if site.rules.snapshot_before_start:
+        machine = resumed(site, protection).machine
+        with site.vcenter(site.vcenter_of(machine)) as session:
+            yield from remove_snapshot(session, machine["infrastructureId"], BEFORE_FAILBACK)
     site.change_protection(item.machine_id, stage="committing")
     yield from forgotten_by_target(site, protection)
     site.drop_protection(item.machine_id)
@@ -329,7 +357,7 @@ def give_back(site: Site, protection: Document) -> Process:
     """Hang disks that are still on the master target back on their machine; it stays off. For an end without failback."""
     places: list[Any] = protection.get("placements") or []
     if places and protection["stage"] != "stopped":
-        reverse = _resumed(site, protection)
+        reverse = resumed(site, protection)
         with site.vcenter(site.vcenter_of(reverse.machine)) as session:
             virtual = read_virtual(session, reverse)
             yield from _released(site, protection)

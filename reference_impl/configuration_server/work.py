@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from reference_impl.configuration_server import forward, moving, reverse, vcenters
+from reference_impl.configuration_server import cancelling, forward, installation, moving, physical, reverse, vcenters
 from reference_impl.configuration_server.service import Service
 from reference_impl.configuration_server.site import Document, Site, Work, WorkRefused
 from reference_impl.outside import Process
@@ -28,6 +28,9 @@ KINDS: dict[str, Doer] = {
     "settle-reverse": reverse.settle_reverse,
     "fail-back": reverse.fail_back,
     "commit-reverse": reverse.commit_reverse,
+    "cancel-failback": cancelling.cancel_failback,
+    "update-agent": installation.update_agent,
+    "discover-physical": physical.discover_physical,
 }
 
 

@@ -66,6 +66,12 @@ class Agent:
         self._save()
         self.clock.cancel_all()
 
+    def hand_over(self) -> None:
+        """End in order for a newer agent on the same folder that starts before the machine writes again (DIS-012)."""
+        self._clean = self.replication is not None and not self.replication.resync_required
+        self.stop()
+        self.replication = None
+
     def kill(self) -> None:
         """End as by kill -9: what is not in the folder is gone."""
         if self.replication is not None:

@@ -5,6 +5,7 @@ with Session(host, "vcenter.drillbed", 443, user, password) as session:
     yield from power_off(session, found.moid)
 """
 
+from reference_impl.vsphere.creation import NewMachine, create_machine
 from reference_impl.vsphere.machines import (
     Attachment,
     DataStore,
@@ -21,6 +22,7 @@ from reference_impl.vsphere.machines import (
     shut_down,
 )
 from reference_impl.vsphere.session import Session, VSphereError
+from reference_impl.vsphere.snapshots import remove_snapshot, revert_to_snapshot, take_snapshot
 
 __all__ = [
     "Attachment",
@@ -28,14 +30,19 @@ __all__ = [
     "Machine",
     "MachineDisk",
     "MachineNic",
+    "NewMachine",
     "Session",
     "VSphereError",
     "all_machines",
     "attach_disks",
+    "create_machine",
     "data_stores",
     "detach_disks",
     "machine",
     "power_off",
     "power_on",
+    "remove_snapshot",
+    "revert_to_snapshot",
     "shut_down",
+    "take_snapshot",
 ]

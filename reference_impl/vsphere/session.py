@@ -145,17 +145,24 @@ class Session:
 
     def call(self, moid: str, method: str, *arguments: Any) -> Any:
         """Call a method of a machine; returns the moid of its task, or None when it has none."""
+        return self._call(vim.VirtualMachine, moid, method, *arguments)
+
+    def _call(self, kind: Any, moid: str, method: str, *arguments: Any) -> Any:
         with translated(self.address):
-            result = getattr(vim.VirtualMachine(moid, self._stub), method)(*arguments)
+            result = getattr(kind(moid, self._stub), method)(*arguments)
         return result._GetMoId() if isinstance(result, vim.Task) else None
 
     def run(self, moid: str, method: str, *arguments: Any) -> Process:
-        """Call a method of a machine that returns a task and rest until the task has ended. Its error is raised."""
-        task = self.call(moid, method, *arguments)
+        """Call a method of a machine that returns a task and rest until it has ended; its result, or its error is raised."""
+        return (yield from self.run_on(vim.VirtualMachine, moid, method, *arguments))
+
+    def run_on(self, kind: Any, moid: str, method: str, *arguments: Any) -> Process:
+        """The same of an object of another type of pyVmomi's."""
+        task = self._call(kind, moid, method, *arguments)
         while True:
             info = self.read("Task", task, ["info"])["info"]
             if info.state == vim.TaskInfo.State.success:
-                return
+                return info.result
             if info.state == vim.TaskInfo.State.error:
                 raise as_error(self.address, info.error)
             yield TASK_POLL_SECONDS

@@ -71,6 +71,36 @@ def test_the_whole_circle_without_a_vpn(estate: Estate) -> None:
     assert not any(source.endswith(".azure") and destination == "appliance" for source, destination, _ in flows)
 
 
+def test_a_planned_failover_is_cancelled_and_drops_what_was_written_on_premises(estate: Estate) -> None:
+    """FB-008."""
+    vault = estate.vault
+    protected(estate)
+    vault.failover("web", shut_down=True)
+    with pytest.raises(Refused, match="CancelFailoverUnsupported"):
+        vault.verb("web", "failoverCancel")  # FO-018
+    vault.commit("web")
+    estate.clock.wait(300)
+    vault.reprotect("web", to_appliance(back(estate), estate.targets.cache))
+    vault.until_state("web", "Protected")
+    vault.failover("web", shut_down=True, direction=REVERSE)
+    left = estate.hashes(estate.azure_disks("web"))
+    estate.clock.wait(600)  # the machine on premises writes
+    assert estate.hashes(estate.onprem_disks("web")) != left
+    assert "CancelFailover" in vault.item("web")["allowedOperations"]
+    job = vault.verb("web", "failoverCancel")["properties"]
+    assert (job["scenarioName"], job["friendlyName"]) == ("CancelFailover", "Cancel failover and resume replication")
+    item = vault.item("web")
+    assert (item["protectionState"], item["allowedOperations"]) == ("Protected", ["PlannedFailover", "DisableProtection"])
+    assert "548004" in [error["errorCode"] for error in item["healthErrors"]]
+    assert (estate.onprem_running("web"), estate.azure_running("web")) == (False, True)
+    assert estate.boot_hashes("azure", "web") == left
+    estate.clock.wait(900)
+    vault.failover("web", shut_down=True, direction=REVERSE)
+    assert estate.boot_hashes("onprem", "web") == estate.hashes(estate.azure_disks("web"))
+    vault.commit("web")
+    assert estate.vsphere.snapshot_count("web") == 0
+
+
 def test_an_appliance_that_nobody_hears_of_refuses_the_reprotect(estate: Estate) -> None:
     """RPR-025."""
     vault = estate.vault

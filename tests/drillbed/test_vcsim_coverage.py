@@ -23,7 +23,7 @@ def test_coverage_counts_from_the_code_and_lists_what_is_missing(capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
-    [(["coverage", "azure"], 2, "not 'azure'"), (["vcsim", "-nonsense"], 2, "-nonsense is not known")],
+    [(["coverage", "gcp"], 2, "not 'gcp'"), (["vcsim", "-nonsense"], 2, "-nonsense is not known")],
 )
 def test_wrong_use(capsys, arguments, code, said):
     assert run(arguments, Interruption()) == code

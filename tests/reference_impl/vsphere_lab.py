@@ -102,7 +102,7 @@ class VSphereLab(SiteLab):
             self.agents[name] = Speaker(self, host, "agent", self.machine_id(vm), osType=os_type)
             return {"version": "9.13.0.0"}
 
-        host.listen(135 if os_type == "WINDOWS" else 22, InstallDoor(user, password, install, install))
+        host.listen(135 if os_type == "WINDOWS" else 22, InstallDoor(user, password, install, install, install))
 
     def forward(self, name: str, server: Speaker, **change: Any) -> dict[str, Any]:
         """Input of a `protect`."""

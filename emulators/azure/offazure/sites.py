@@ -3,7 +3,7 @@
 from emulators.azure.arm import Answer, Call, not_found, operation
 from emulators.azure.site_recovery import appliances
 from emulators.azure.site_recovery.profiles import MODERNIZED
-from emulators.azure.site_recovery.records import Fabric
+from emulators.azure.site_recovery.records import Component, Fabric
 from emulators.azure.site_recovery.service import Service
 from emulators.azure.site_recovery.wire import Json, same
 from emulators.clock import iso
@@ -57,15 +57,14 @@ class VMwareSites:
     @operation("GET", _SITE + "/runasaccounts")
     def list_accounts(self, call: Call) -> Answer:
         fabric = self._need(call)
-        accounts = self.service.server(fabric).run_as_accounts
-        return Answer(200, {"value": [self._account(fabric, account) for account in accounts], "nextLink": None})
+        return Answer(200, {"value": [self._account(fabric, *one) for one in self._accounts(fabric)], "nextLink": None})
 
     @operation("GET", _SITE + "/runasaccounts/{accountName}")
     def get_account(self, call: Call) -> Answer:
         fabric = self._need(call)
-        for account in self.service.server(fabric).run_as_accounts:
-            if same(call["accountName"], appliances.account_name(fabric, account)):
-                return Answer(200, self._account(fabric, account))
+        for server, account in self._accounts(fabric):
+            if same(call["accountName"], appliances.account_name(server, account)):
+                return Answer(200, self._account(fabric, server, account))
         raise not_found(call.path)
 
     # shapes --------------------------------------------------------------------------------------------------------------
@@ -93,8 +92,12 @@ class VMwareSites:
             },
         }
 
-    def _account(self, fabric: Fabric, account: Json) -> Json:
-        name, when = appliances.account_name(fabric, account), iso(fabric.registered)
+    def _accounts(self, fabric: Fabric) -> list[tuple[Component, Json]]:
+        """Run-as accounts with the appliance that has them."""
+        return [(server, account) for server in self.service.servers(fabric) for account in server.run_as_accounts]
+
+    def _account(self, fabric: Fabric, server: Component, account: Json) -> Json:
+        name, when = appliances.account_name(server, account), iso(fabric.registered)
         fabric_account = str(account.get("accountName")).lower().startswith("vcenter")
         return {
             "id": f"{appliances.site_id(fabric)}/runasaccounts/{name}",
@@ -105,7 +108,7 @@ class VMwareSites:
                 "credentialType": "VMwareFabric" if fabric_account else "WindowsGuest",
                 "createdTimestamp": when,
                 "updatedTimestamp": when,
-                "applianceName": self.service.server(fabric).name,
+                "applianceName": server.name,
             },
         }
 
@@ -155,7 +158,7 @@ class VMwareSites:
                 "vCenterFQDN": machine.get("vCenterId"),
                 "vmwareToolsStatus": None,
                 "vmFqdn": machine.get("hostName"),
-                "applianceNames": [self.service.server(fabric).name],
+                "applianceNames": [server.name for server in self.service.servers(fabric)],
                 "disks": disks,
                 "networkAdapters": nics,
                 "errors": [],

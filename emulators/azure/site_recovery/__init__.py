@@ -14,10 +14,15 @@ from collections.abc import Callable
 from emulators.azure.arm import Arm, Resource
 from emulators.azure.offazure import VMwareSites
 from emulators.azure.site_recovery import health, replication
+from emulators.azure.site_recovery.appliance_moves import ApplianceMoves
 from emulators.azure.site_recovery.components import Components
 from emulators.azure.site_recovery.containers import Containers, ProtectableItems, Providers
+from emulators.azure.site_recovery.fabric_upkeep import FabricUpkeep
 from emulators.azure.site_recovery.fabrics import Fabrics
+from emulators.azure.site_recovery.item_upkeep import ItemUpkeep
+from emulators.azure.site_recovery.job_export import JobExport
 from emulators.azure.site_recovery.job_routes import Jobs
+from emulators.azure.site_recovery.other_scenarios import OtherScenarios
 from emulators.azure.site_recovery.policies import Mappings, Policies
 from emulators.azure.site_recovery.process_servers import ProcessServers
 from emulators.azure.site_recovery.protected_items import ProtectedItems
@@ -45,6 +50,11 @@ _PROVIDERS: tuple[Callable[[Service], object], ...] = (
     RecoveryPoints,
     RecoveryPlans,
     Jobs,
+    FabricUpkeep,
+    ItemUpkeep,
+    ApplianceMoves,
+    JobExport,
+    OtherScenarios,
     VaultInformation,
     VMwareSites,
 )

@@ -7,28 +7,54 @@ from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Component, Fabric, Item, Policy, Vault
 from emulators.azure.site_recovery.refusals import Failure
 from emulators.azure.site_recovery.service import Service, policy_path
-from emulators.azure.site_recovery.wire import Json, last_segment, same, stable_guid, whole_seconds
+from emulators.azure.site_recovery.wire import Json, last_segment, parse_time, same, stable_guid, whole_seconds
 
 OFFAZURE = "/providers/Microsoft.OffAzure/VMwareSites/"
 
 #: Role lists of a fabric that hold nothing but the appliance's id, name and health.
 _PLAIN_ROLES = ("rcmProxies", "pushInstallers", "replicationAgents", "marsAgents", "dras")
 
+#: Programs of an appliance besides the one that speaks to the service, as its heartbeat lists them.
+_PROGRAMS = ("processServers", "masterTargets")
+
 #: The policy a reprotect takes that names none.
 _FAILBACK_POLICY = "crashconsistency-policy-failback"
 
 
-def appliance_id(service: Service, fabric: Fabric) -> str:
+def appliance_id(server: Component, fabric: Fabric) -> str:
     """The one id that all roles of an appliance carry."""
-    servers = service.server(fabric).heartbeat.get("processServers", [])
+    servers = server.heartbeat.get("processServers", [])
     return str(servers[0].get("id")) if servers else fabric.internal
 
 
-def healthy(service: Service, fabric: Fabric) -> bool:
+def find(service: Service, fabric: Fabric, wanted: str | None) -> Component | None:
+    """The appliance with an id, or None."""
+    return next((one for one in service.servers(fabric) if same(wanted, appliance_id(one, fabric))), None)
+
+
+def chosen(service: Service, fabric: Fabric, wanted: str | None) -> Component:
+    """The appliance that a call names. Raises `Failure` when there is none."""
+    found = find(service, fabric, wanted)
+    if found is None:
+        raise Failure("appliance-missing", f"The vault has no appliance '{wanted}'.")
+    return found
+
+
+def speaking(service: Service, server: Component) -> list[bool]:
+    """For each program of an appliance whether it is heard of: the appliance itself, its process server, its reprotect agent."""
+    here = service.connected(server)
+    limit = service.rules.silence_seconds
+    heard = [here]
+    for role in _PROGRAMS:
+        entries = server.heartbeat.get(role) or []
+        last = [str(entry["lastHeartbeat"]) for entry in entries if entry.get("lastHeartbeat")]
+        heard.append(here and bool(entries) and (not last or service.now() - parse_time(max(last)) <= limit))
+    return heard
+
+
+def healthy(service: Service, server: Component) -> bool:
     """Whether the appliance and the programs on it are heard of."""
-    server = service.server(fabric)
-    roles = ("processServers", "masterTargets")
-    return service.connected(server) and all(server.heartbeat.get(role) for role in roles)
+    return all(speaking(service, server))
 
 
 def site_id(fabric: Fabric) -> str:
@@ -42,8 +68,8 @@ def machine_name(fabric: Fabric, machine: Json) -> str:
     return f"{machine.get('vCenterId')}_{machine['machineId']}"
 
 
-def account_name(fabric: Fabric, account: Json) -> str:
-    return stable_guid(fabric.id, "account", str(account.get("accountId")))
+def account_name(server: Component, account: Json) -> str:
+    return stable_guid(server.vault, server.machine_id, "account", str(account.get("accountId")))
 
 
 # reading --------------------------------------------------------------------------------------------------------------
@@ -64,10 +90,10 @@ def _role(server: Component, one: str, health: str) -> Json:
 
 def details(service: Service, fabric: Fabric, *, thin: bool = False) -> Json:
     """customDetails of a fabric of appliances; `thin`: as in a list, with every agent array empty (asr-wire section 5)."""
-    server, one = service.server(fabric), appliance_id(service, fabric)
-    role = _role(server, one, "Normal" if healthy(service, fabric) else "Critical")
-    heartbeat = server.heartbeat
-    shown: Json = {
+    servers = [] if thin else service.servers(fabric)
+    roles = {one.id: _own_role(service, fabric, one) for one in servers}
+    identity = {"tenantId": None, "applicationId": fabric.internal, "objectId": None, "audience": fabric.id, "aadAuthority": None}
+    return {
         "instanceType": MODERNIZED.fabric_type,
         "vmwareSiteId": site_id(fabric),
         "physicalSiteId": None,
@@ -76,19 +102,22 @@ def details(service: Service, fabric: Fabric, *, thin: bool = False) -> Json:
         "serviceContainerId": None,
         "dataPlaneUri": None,
         "controlPlaneUri": None,
-        "sourceAgentIdentityDetails": None
-        if thin
-        else {"tenantId": None, "applicationId": fabric.internal, "objectId": None, "audience": fabric.id, "aadAuthority": None},
-        "processServers": [] if thin else [_process_server(role, entry) for entry in heartbeat.get("processServers", [])],
-        **{name: [] if thin else [role] for name in _PLAIN_ROLES},
-        "reprotectAgents": []
-        if thin
-        else [_reprotect_agent(role, heartbeat, entry) for entry in heartbeat.get("masterTargets", [])],
+        "sourceAgentIdentityDetails": None if thin else identity,
+        "processServers": [
+            _process_server(roles[one.id], entry) for one in servers for entry in one.heartbeat.get("processServers", [])
+        ],
+        **{name: list(roles.values()) for name in _PLAIN_ROLES},
+        "reprotectAgents": [
+            _reprotect_agent(roles[one.id], one.heartbeat, entry)
+            for one in servers
+            for entry in one.heartbeat.get("masterTargets", [])
+        ],
         "agentDetails": [],
     }
-    # the only one that does not say what it is called in the network
-    shown["dras"] = [{name: value for name, value in dra.items() if name != "fqdn"} for dra in shown["dras"]]
-    return shown
+
+
+def _own_role(service: Service, fabric: Fabric, server: Component) -> Json:
+    return _role(server, appliance_id(server, fabric), "Normal" if healthy(service, server) else "Critical")
 
 
 def _process_server(role: Json, entry: Json) -> Json:
@@ -113,21 +142,22 @@ def _reprotect_agent(role: Json, heartbeat: Json, entry: Json) -> Json:
     }
 
 
-def appliance_json(service: Service, fabric: Fabric) -> Json:
+def appliance_json(service: Service, fabric: Fabric, server: Component) -> Json:
     """An entry of replicationAppliances."""
-    shown = details(service, fabric)
-    first = {name: (shown[name] or [None])[0] for name in ("processServers", "rcmProxies", "pushInstallers", "replicationAgents")}
+    role, heartbeat = _own_role(service, fabric, server), server.heartbeat
+    processes = [_process_server(role, entry) for entry in heartbeat.get("processServers", [])]
+    agents = [_reprotect_agent(role, heartbeat, entry) for entry in heartbeat.get("masterTargets", [])]
     return {
-        "id": appliance_id(service, fabric),
-        "name": service.server(fabric).name,
+        "id": appliance_id(server, fabric),
+        "name": server.name,
         "fabricArmId": fabric.id,
-        "processServer": first["processServers"],
-        "rcmProxy": first["rcmProxies"],
-        "pushInstaller": first["pushInstallers"],
-        "replicationAgent": first["replicationAgents"],
-        "reprotectAgent": (shown["reprotectAgents"] or [None])[0],
-        "marsAgent": shown["marsAgents"][0],
-        "dra": shown["dras"][0],
+        "processServer": next(iter(processes), None),
+        "rcmProxy": role,
+        "pushInstaller": role,
+        "replicationAgent": role,
+        "reprotectAgent": next(iter(agents), None),
+        "marsAgent": role,
+        "dra": role,
         "switchProviderBlockingErrorDetails": [],
     }
 
@@ -143,17 +173,17 @@ def discovered(fabric: Fabric, wanted: Any) -> Json | None:
     return None
 
 
-def account_of(service: Service, fabric: Fabric, wanted: str | None) -> str:
+def account_of(server: Component, wanted: str | None) -> str:
     """The appliance's own id of a run-as account; empty when none is wanted. Raises `Failure`."""
     if not wanted:
         return ""
-    for account in service.server(fabric).run_as_accounts:
-        if last_segment(wanted).lower() in (account_name(fabric, account), str(account.get("accountId")).lower()):
+    for account in server.run_as_accounts:
+        if last_segment(wanted).lower() in (account_name(server, account), str(account.get("accountId")).lower()):
             return str(account.get("accountId"))
     raise Failure("malformed", f"The appliance has no run-as account '{last_segment(wanted)}'.")
 
 
-def target(service: Service, fabric: Fabric, given: Json) -> Json:
+def target(server: Component, fabric: Fabric, given: Json) -> Json:
     """The fields of an InMageRcm enable in the words of the classic one. Raises `Failure`."""
     defaults = read(given, "disksDefault", dict, {})
     log = read(defaults, "logStorageAccountId", str)
@@ -173,7 +203,7 @@ def target(service: Service, fabric: Fabric, given: Json) -> Json:
         "licenseType": read(given, "licenseType", str, "NotSpecified"),
         "multiVmGroupName": read(given, "multiVmGroupName", str, ""),
         "processServerId": read(given, "processServerId", str, ""),
-        "runAsAccountId": account_of(service, fabric, read(given, "runAsAccountId", str)),
+        "runAsAccountId": account_of(server, read(given, "runAsAccountId", str)),
         "disksToInclude": included,
     }
 
@@ -183,11 +213,12 @@ def target(service: Service, fabric: Fabric, given: Json) -> Json:
 
 def own_choice(service: Service, fabric: Fabric, item: Item, reverse: bool) -> Json:
     """Values for a recovery plan's reprotect, which carries none."""
+    own = appliance_id(service.server_of(item), fabric)
     if not reverse:
-        return {"processServerId": appliance_id(service, fabric), "policyId": item.forward_policy}
+        return {"processServerId": own, "policyId": item.forward_policy}
     stores = [str(disk["datastore"]) for disk in item.disks if disk.get("datastore")]
     return {
-        "reprotectAgentId": appliance_id(service, fabric),
+        "reprotectAgentId": own,
         "datastoreName": stores[0] if stores else "",
         "logStorageAccountId": item.settings["logAccountId"],
     }
@@ -196,12 +227,11 @@ def own_choice(service: Service, fabric: Fabric, item: Item, reverse: bool) -> J
 def reprotect_inputs(service: Service, vault: Vault, fabric: Fabric, item: Item, given: Json, reverse: bool) -> Json:
     """What a reprotect needs: a healthy appliance and nothing else (RPR-025). Raises `Failure`."""
     wanted = read(given, "reprotectAgentId" if reverse else "processServerId", str, "")
-    if not same(wanted, appliance_id(service, fabric)):
-        raise Failure("appliance-missing", f"The vault has no appliance '{wanted}'.")
-    if not healthy(service, fabric):
+    server = chosen(service, fabric, wanted)
+    if not healthy(service, server):
         raise Failure("appliance-unhealthy")
     policy = _policy(vault, service, fabric, read(given, "policyId", str, ""), reverse)
-    masters = service.server(fabric).heartbeat["masterTargets"]
+    masters = server.heartbeat["masterTargets"]
     volumes = masters[0].get("retentionVolumes") or [{}]
     log = read(given, "logStorageAccountId", str)
     if log and service.azure.find(log) is None:
@@ -211,9 +241,10 @@ def reprotect_inputs(service: Service, vault: Vault, fabric: Fabric, item: Item,
         raise Failure("malformed", "datastoreName is required.")
     return {
         "policyId": policy_path(vault, policy),
+        "component": server.id,
         "processServerId": wanted,
         "masterTargetId": wanted,
-        "runAsAccountId": account_of(service, fabric, read(given, "runAsAccountId", str)),
+        "runAsAccountId": account_of(server, read(given, "runAsAccountId", str)),
         "retentionVolume": str(volumes[0].get("volumeName") or ""),
         "datastore": datastore,
         "logStorageAccountId": log,

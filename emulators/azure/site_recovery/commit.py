@@ -35,7 +35,7 @@ def _drop_points(service: Service, item: Item, job: Job) -> Work:
 
 
 def _drop_machine(service: Service, item: Item, job: Job) -> Work:
-    server = service.need_server(service.fabric_of(item))
+    server = service.need_server_of(item)
     yield from service.ask(server, "commit-reverse", {"machineId": item.machine_id}, job=job)
     if item.azure is not None and service.rules.failback_commit_deletes_vm:
         yield from targets.remove(service, item, item.azure)

@@ -9,7 +9,7 @@ import orjson
 
 from emulators.azure.arm import Refusal, Resource, read
 from emulators.azure.site_recovery import replica_workers, replication
-from emulators.azure.site_recovery.fabric_making import check_kind, make_fabric
+from emulators.azure.site_recovery.fabric_making import check_kind, check_turn, make_fabric
 from emulators.azure.site_recovery.profiles import PROFILES
 from emulators.azure.site_recovery.records import Component
 from emulators.azure.site_recovery.service import Service
@@ -101,6 +101,8 @@ class Components:
                 raise Refusal(409, "RegisteredElsewhere", "This server is registered with another vault.")
             known = None
         check_kind(vault, role, known)
+        if role == "appliance":
+            check_turn([one for fabric in vault.fabrics.values() for one in service.servers(fabric)], known)
         component = known or Component(service.clock.uuid(), role, "", machine_id, vault.key, "", "", "", [], service.now())
         component.name = str(read(body, "name", str, required=True))
         component.address = str(read(body, "address", str, ""))

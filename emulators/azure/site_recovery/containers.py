@@ -1,11 +1,13 @@
 """Containers, providers and protectable items of a fabric."""
 
-from emulators.azure.arm import Answer, Call, operation
+from emulators.azure.arm import Answer, Call, operation, read
 from emulators.azure.site_recovery import appliances
+from emulators.azure.site_recovery.fabrics import Fabrics
+from emulators.azure.site_recovery.filters import chosen, page
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.profiles import MODERNIZED
-from emulators.azure.site_recovery.records import Fabric
-from emulators.azure.site_recovery.refusals import missing
+from emulators.azure.site_recovery.records import Component, Fabric
+from emulators.azure.site_recovery.refusals import missing, refuse
 from emulators.azure.site_recovery.service import Service
 from emulators.azure.site_recovery.wire import (
     CONTAINER,
@@ -23,6 +25,11 @@ from emulators.azure.site_recovery.wire import (
 
 _PROVIDERS = FABRIC + "/replicationRecoveryServicesProviders"
 _PROTECTABLE = CONTAINER + "/replicationProtectableItems"
+#: What `$filter` may name in the list of protectable items.
+_PROTECTABLE_FIELDS = {
+    "state": lambda value: value["properties"]["protectionStatus"],
+    "friendlyname": lambda value: value["properties"]["friendlyName"],
+}
 
 
 class Containers:
@@ -45,6 +52,36 @@ class Containers:
     def get(self, call: Call) -> Answer:
         return Answer(200, self.json(self.service.container(call)))
 
+    @operation("POST", CONTAINER + "/remove")
+    def remove(self, call: Call) -> Answer:
+        """The container of a server is not removed alone: it goes with its fabric (DSB-006)."""
+        self.service.container(call)
+        text = "The container belongs to a registered server; remove its fabric instead."
+        raise refuse("still-in-use", text, activity=call.correlation_id)
+
+    @operation("POST", CONTAINER + "/discoverProtectableItem")
+    def discover(self, call: Call) -> Answer:
+        """PHY-001: a physical server by address; the configuration server has to reach it."""
+        service, fabric = self.service, self.service.container(call)
+        given = read(call.content(), "properties", dict, required=True)
+        os_type = str(read(given, "osType", str, required=True)).upper()
+        if os_type not in ("WINDOWS", "LINUX"):
+            raise refuse("malformed", f"osType is Windows or Linux, not '{os_type}'.", activity=call.correlation_id)
+        if fabric.profile is MODERNIZED:
+            text = "An appliance discovers its physical servers itself; they show in Microsoft.OffAzure."
+            raise refuse("scenario-unsupported", text, activity=call.correlation_id)
+        name, address = (str(read(given, field, str, required=True)) for field in ("friendlyName", "ipAddress"))
+        wish = {"name": name, "address": address, "osType": os_type}
+
+        def work(job: Job) -> Work:
+            with job.task(0):
+                yield from service.ask(service.need_server(fabric), "discover-physical", wish, job=job)
+
+        return service.start(
+            call, service.vault(call), "DiscoverProtectableItem", (address, name), work,
+            resource=fabric.container_id, result=lambda: Answer(200, self.json(fabric)),
+        )  # fmt: skip
+
     def json(self, fabric: Fabric) -> Json:
         return {
             "id": fabric.container_id,
@@ -63,10 +100,7 @@ class Containers:
 
 
 class Providers:
-    """replicationRecoveryServicesProviders:
-
-    the configuration server as a service provider. `refreshProvider` discovers at once (DIS-002).
-    """
+    """replicationRecoveryServicesProviders: each server as a service provider. `refreshProvider` discovers at once (DIS-002)."""
 
     namespace = "Microsoft.RecoveryServices"
 
@@ -75,46 +109,81 @@ class Providers:
 
     @operation("GET", VAULT + "/replicationRecoveryServicesProviders")
     def list_all(self, call: Call) -> Answer:
-        return Answer(200, listing([self.json(fabric) for fabric in self.service.vault(call).fabrics.values()]))
+        fabrics = self.service.vault(call).fabrics.values()
+        return Answer(200, listing([self.json(fabric, one) for fabric in fabrics for one in self.service.servers(fabric)]))
 
     @operation("GET", _PROVIDERS)
     def list(self, call: Call) -> Answer:
-        return Answer(200, listing([self.json(self.service.fabric(call))]))
+        fabric = self.service.fabric(call)
+        return Answer(200, listing([self.json(fabric, one) for one in self.service.servers(fabric)]))
 
     @operation("GET", _PROVIDERS + "/{providerName}")
     def get(self, call: Call) -> Answer:
-        return Answer(200, self.json(self._need(call)))
+        return Answer(200, self.json(*self._need(call)))
 
     @operation("POST", _PROVIDERS + "/{providerName}/refreshProvider")
     def refresh(self, call: Call) -> Answer:
-        service, fabric = self.service, self._need(call)
+        service, (fabric, server) = self.service, self._need(call)
 
         def work(job: Job) -> Work:
             with job.task(0):
-                server = service.need_server(fabric)
+                service.need_connected(server)
             with job.task(1):
                 yield from service.ask(server, "refresh", {}, job=job)
 
         return service.start(
-            call, service.vault(call), "RefreshFabricLayout", (fabric.component, fabric.friendly), work,
-            resource=fabric.provider_id, result=lambda: Answer(200, self.json(fabric)),
+            call, service.vault(call), "RefreshFabricLayout", (server.id, server.name), work,
+            resource=self._id(fabric, server), result=lambda: Answer(200, self.json(fabric, server)),
         )  # fmt: skip
 
-    def _need(self, call: Call) -> Fabric:
-        fabric = self.service.fabric(call)
-        if not same(call["providerName"], fabric.provider):
-            raise missing(call["providerName"])
-        return fabric
+    @operation("PUT", _PROVIDERS + "/{providerName}")
+    def create(self, call: Call) -> Answer:
+        """Only a registration makes one (TOP-008)."""
+        self.service.fabric(call)
+        call.content()
+        raise refuse("made-by-registration", activity=call.correlation_id)
 
-    def json(self, fabric: Fabric) -> Json:
-        server = self.service.server(fabric)
+    @operation("POST", _PROVIDERS + "/{providerName}/remove")
+    @operation("DELETE", _PROVIDERS + "/{providerName}")
+    def remove(self, call: Call) -> Answer:
+        """Unregister a server that protects nothing; the last one takes its fabric along (DSB-006)."""
+        service, (fabric, server) = self.service, self._need(call)
+        if len(service.servers(fabric)) == 1:
+            removed: Answer = Fabrics(service).remove(call)
+            return removed
+        if any(service.server_of(item) is server for item in fabric.items.values()):
+            raise refuse("still-in-use", "Move or disable the items of the appliance first.", activity=call.correlation_id)
+
+        def work(job: Job) -> Work:
+            with job.task(0):
+                yield from job.rest(2.0)
+                first, *fabric.further = [one.id for one in service.servers(fabric) if one is not server]
+                fabric.component = first
+                service.components.pop(server.id, None)
+                service.observe("appliance-removed", server.id, name=server.name)
+
+        target = (server.id, server.name)
+        return service.start(call, service.vault(call), "RemoveFabric", target, work, resource=self._id(fabric, server))
+
+    def _need(self, call: Call) -> tuple[Fabric, Component]:
+        fabric = self.service.fabric(call)
+        for server in self.service.servers(fabric):
+            if same(call["providerName"], fabric.provider_of(server)):
+                return fabric, server
+        raise missing(call["providerName"])
+
+    def _id(self, fabric: Fabric, server: Component) -> str:
+        return f"{fabric.id}/replicationRecoveryServicesProviders/{fabric.provider_of(server)}"
+
+    def json(self, fabric: Fabric, server: Component) -> Json:
+        modernized = fabric.profile is MODERNIZED
         return {
-            "id": fabric.provider_id,
-            "name": fabric.provider,
+            "id": self._id(fabric, server),
+            "name": fabric.provider_of(server),
             "type": TYPE + "replicationFabrics/replicationRecoveryServicesProviders",
             "properties": {
                 "fabricType": fabric.profile.fabric_type,
-                "friendlyName": fabric.friendly,
+                "friendlyName": server.name if modernized else fabric.friendly,
                 "providerVersion": server.version,
                 "serverVersion": "0.0",
                 "providerVersionState": "Latest",
@@ -122,12 +191,10 @@ class Providers:
                 "fabricFriendlyName": fabric.friendly,
                 "lastHeartBeat": whole_seconds(server.seen),
                 "connectionStatus": "Connected" if self.service.connected(server) else "NotConnected",
-                "protectedItemCount": len(fabric.items),
+                "protectedItemCount": sum(self.service.server_of(item) is server for item in fabric.items.values()),
                 "allowedScenarios": ["Refresh"],
                 "healthErrorDetails": [],
-                "draIdentifier": appliances.appliance_id(self.service, fabric)
-                if fabric.profile is MODERNIZED
-                else fabric.internal,
+                "draIdentifier": appliances.appliance_id(server, fabric) if modernized else fabric.internal,
                 "machineId": server.machine_id,
                 "machineName": server.name,
                 "biosId": server.machine_id,
@@ -152,11 +219,7 @@ class ProtectableItems:
         fabric = self.service.container(call)
         machines = fabric.machines.values() if fabric.profile is not MODERNIZED else ()  # they are in Microsoft.OffAzure
         values = [self.json(fabric, machine, thin=True) for machine in machines]
-        wanted = call.query.get("$filter", "").lower()
-        for state in ("unprotected", "protected"):
-            if f"'{state}'" in wanted:
-                values = [value for value in values if value["properties"]["protectionStatus"].lower() == state]
-        return Answer(200, listing(values))
+        return Answer(200, page(call, chosen(call, values, _PROTECTABLE_FIELDS)))
 
     @operation("GET", _PROTECTABLE + "/{protectableItemName}")
     def get(self, call: Call) -> Answer:

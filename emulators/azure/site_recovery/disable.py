@@ -9,10 +9,10 @@ from emulators.azure.site_recovery.service import Service
 
 def disable(service: Service, item: Item, job: Job) -> Work:
     """Stop replicating, at both ends, and forget the item. An Azure machine stays (DSB-001, DSB-004)."""
-    fabric, vault = service.fabric_of(item), service.vaults[item.vault.lower()]
+    vault = service.vaults[item.vault.lower()]
     with job.task(0):
         yield from job.rest(1.0)
-        server = service.need_server(fabric)
+        server = service.need_server_of(item)
     with job.task(1):
         wish = {"machineId": item.machine_id, "uninstall": service.rules.disable_uninstalls}
         yield from service.ask(server, "unprotect", wish, job=job)
@@ -25,7 +25,7 @@ def complete_migration(service: Service, item: Item, job: Job) -> Work:
     """End replication for good; the Azure machine lives on (FO-020)."""
     vault = service.vaults[item.vault.lower()]
     with job.task(0):
-        server = service.server(service.fabric_of(item))
+        server = service.server_of(item)
         if service.connected(server):
             service.hand(server, "unprotect", {"machineId": item.machine_id, "uninstall": service.rules.disable_uninstalls})
         yield from service.ask(service.replica_worker(vault), "forget", {"machineId": item.machine_id}, job=job)
@@ -47,7 +47,7 @@ def purge(service: Service, item: Item, job: Job) -> Work:
 
 def resynchronize(service: Service, item: Item, job: Job) -> Work:
     with job.task(0):
-        server = service.need_server(service.fabric_of(item))
+        server = service.need_server_of(item)
         yield from service.ask(server, "resynchronize", {"machineId": item.machine_id}, job=job)
 
 

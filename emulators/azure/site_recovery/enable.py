@@ -9,7 +9,7 @@ from emulators.azure.site_recovery import appliances, replica_workers, targets
 from emulators.azure.site_recovery.containers import readiness
 from emulators.azure.site_recovery.jobs import Cancelled, Job, Work
 from emulators.azure.site_recovery.profiles import BY_PROVIDER, MODERNIZED
-from emulators.azure.site_recovery.records import Fabric, Item, Policy, Vault
+from emulators.azure.site_recovery.records import Component, Fabric, Item, Policy, Vault
 from emulators.azure.site_recovery.refusals import Failure, refuse
 from emulators.azure.site_recovery.replication import protect_if_ready
 from emulators.azure.site_recovery.service import Service, policy_path
@@ -39,19 +39,22 @@ def enable(service: Service, call: Call, fabric: Fabric, result: Callable[[Item]
     given = read(body, "properties.providerSpecificDetails", dict, required=True)
     if read(given, "instanceType", str, required=True) != fabric.profile.forward:
         text = f"Protection is enabled with {fabric.profile.forward} here."
-        raise refuse("malformed", text, activity=call.correlation_id)
+        raise refuse("scenario-unsupported", text, activity=call.correlation_id)
     existing = fabric.items.get(name.lower())
     if existing is not None:
         raise refuse("item-exists", f"The protected item '{name}' exists already.", activity=call.correlation_id)
     policy = _policy(service, call, vault, fabric, body)
     machine = _machine(service, call, fabric, body)
+    appliance: Component | None = None
     try:
         if fabric.profile is MODERNIZED:
-            given = appliances.target(service, fabric, given)
+            appliance = appliances.chosen(service, fabric, read(given, "processServerId", str, ""))
+            given = appliances.target(appliance, fabric, given)
         settings = _settings(service, vault, machine, given, policy)
     except Failure as failure:
         raise refuse(failure.reason, failure.message, activity=call.correlation_id) from None
     item = _item(service, vault, fabric, name, machine, settings, given, policy)
+    item.component = appliance.id if appliance is not None else ""
     fabric.items[name.lower()] = item
     service.observe("item-state", item.id, before="", state=item.state, machine=item.machine_id)
     return service.start(
@@ -210,9 +213,9 @@ def _work(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Job) 
     try:
         with job.task(0):
             yield from job.rest(1.0)
-            service.need_server(fabric)
+            service.need_server_of(item)
             service.replica_worker(vault)
-            _process_server(service, fabric, item.settings["processServerId"])
+            _process_server(service, item)
         with job.task(1):
             yield from replicate(service, vault, fabric, item, job, keep=False, install=True)
         with job.task(2):
@@ -228,14 +231,20 @@ def _work(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Job) 
         raise
 
 
-def _process_server(service: Service, fabric: Fabric, wanted: str) -> None:
-    known = service.server(fabric).heartbeat.get("processServers", [])
+def _process_server(service: Service, item: Item) -> None:
+    wanted = item.settings["processServerId"]
+    known = service.server_of(item).heartbeat.get("processServers", [])
     if not any(same(str(entry.get("id")), wanted) for entry in known):
         raise Failure("process-server-missing", f"No process server '{wanted}' is registered.")
 
 
-def replicate(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Job, *, keep: bool, install: bool) -> Work:
-    """Have replica worker and configuration server start the forward replication of an item's current generation."""
+def replicate(
+    service: Service, vault: Vault, fabric: Fabric, item: Item, job: Job, *, keep: bool, install: bool, anew: bool = False
+) -> Work:
+    """Have replica worker and configuration server start the forward replication of an item's current generation.
+
+    `anew`: the agent is installed even where the server knows one: it reports to another server now.
+    """
     settings, policy = item.settings, protocol_policy(service, vault, item)
     key = base64.b64encode(service.clock.random_bytes(32)).decode()
     cache = service.azure.store(settings["logAccountId"])
@@ -266,8 +275,10 @@ def replicate(service: Service, vault: Vault, fabric: Fabric, item: Item, job: J
         "cache": cache,
         "dataKey": key,
         "install": install,
+        "anew": anew,
     }
-    output = yield from service.ask(service.server(fabric), "protect", settings["protect"], job=job)
+    output = yield from service.ask(service.server_of(item), "protect", settings["protect"], job=job)
+    settings["protect"] = {**settings["protect"], "anew": False}
     item.machine = {**item.machine, "agentVersion": output.get("agentVersion"), "agentId": output.get("agentId")}
 
 

@@ -1,5 +1,7 @@
 """What a registration makes: a fabric of the component's architecture; a vault is of one architecture for good (TOP-015)."""
 
+from collections.abc import Sequence
+
 from emulators.azure.arm import Refusal
 from emulators.azure.site_recovery.profiles import CLASSIC, MODERNIZED, PROFILES, Profile
 from emulators.azure.site_recovery.records import Component, Fabric, Policy, Vault
@@ -14,7 +16,7 @@ _READY_MADE = {
 
 
 def check_kind(vault: Vault, role: str, known: Component | None) -> None:
-    """Raises `Refusal` 409 for a component of the other architecture, and for a second appliance at once."""
+    """Raises `Refusal` 409 for a component of the other architecture."""
     wanted = PROFILES.get(role)
     if wanted is None:
         return
@@ -26,8 +28,15 @@ def check_kind(vault: Vault, role: str, known: Component | None) -> None:
         raise Refusal(
             409, "VaultIsModernized", "The vault has a replication appliance: a configuration server needs another one."
         )
-    if wanted is MODERNIZED and present is MODERNIZED and known is None:
-        raise Refusal(409, "ApplianceRegistered", "The vault has an appliance already; this version serves one for each vault.")
+
+
+def check_turn(servers: Sequence[Component], known: Component | None) -> None:
+    """TOP-016: one appliance after the other. Raises `Refusal` 409 while one has registered and its programs have not shown."""
+    for other in servers:
+        complete = all(other.heartbeat.get(role) for role in ("processServers", "masterTargets"))
+        if other is not known and not complete:
+            text = f"The registration of the appliance '{other.name}' has not ended yet; retry when its programs show."
+            raise Refusal(409, "ApplianceRegistrationInProgress", text)
 
 
 def is_classic(vault: Vault) -> bool:
@@ -44,6 +53,11 @@ def make_fabric(vault: Vault, component: Component, profile: Profile, now: float
     else:
         parts = stable_guid(vault.id, component.machine_id, "1") + stable_guid(vault.id, component.machine_id, "2")
         name, friendly = parts.replace("-", ""), component.name
+    present = vault.fabrics.get(name)
+    if present is not None:  # TOP-016: a further appliance
+        present.further.append(component.id)
+        component.fabric = name
+        return
     vault.fabrics[name] = Fabric(vault.id, name, friendly, internal, component.id, now, profile=profile)
     component.fabric = name
 
@@ -51,8 +65,8 @@ def make_fabric(vault: Vault, component: Component, profile: Profile, now: float
 def _ready_made(vault: Vault) -> None:
     """Policies that a modernized vault brings along."""
     for name, (provider, minutes) in MODERNIZED.ready_made.items():
-        settings = {**_READY_MADE, **minutes, "enableMultiVmSync": "true"}
+        settings = {**_READY_MADE, **minutes}
         if provider == MODERNIZED.reverse:
-            del settings["recoveryPointHistoryInMinutes"], settings["enableMultiVmSync"]
+            del settings["recoveryPointHistoryInMinutes"]
         guid = stable_guid(vault.id, "policy", name)
-        vault.policies.setdefault(name, Policy(name, provider, settings, guid))
+        vault.policies.setdefault(name, Policy(name, provider, {**settings, "enableMultiVmSync": "true"}, guid))

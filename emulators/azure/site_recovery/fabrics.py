@@ -1,7 +1,7 @@
 """Fabrics: what the registration of a configuration server made. They are read and removed here, never created (TOP-008)."""
 
 from emulators.azure.arm import Answer, Call, operation
-from emulators.azure.site_recovery import appliances
+from emulators.azure.site_recovery import appliances, health
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Component, Fabric
@@ -44,7 +44,8 @@ class Fabrics:
                 yield from job.rest(2.0)
                 vault = service.vault_at(fabric.vault)
                 vault.fabrics.pop(fabric.name.lower(), None)
-                service.components.pop(fabric.component, None)
+                for one in (fabric.component, *fabric.further):
+                    service.components.pop(one, None)
                 service.observe("fabric-removed", fabric.id)
 
         return service.start(
@@ -65,8 +66,8 @@ class Fabrics:
                 "internalIdentifier": fabric.internal,
                 "bcdrState": "Valid",
                 "customDetails": details,
-                "healthErrorDetails": [],
-                "health": "Normal" if self.service.connected(server) else "Critical",
+                "healthErrorDetails": health.fabric_errors(self.service, fabric, certificate_ends(self.service, fabric)),
+                "health": health.fabric_health(self.service, fabric, certificate_ends(self.service, fabric)),
             },
         }
 
@@ -105,12 +106,17 @@ class Fabrics:
             "hostName": server.name,
             "lastHeartbeat": whole_seconds(server.seen),
             "versionStatus": "Supported",
-            "sslCertExpiryDate": whole_seconds(fabric.registered + 3 * 365 * 86400),
-            "sslCertExpiryRemainingDays": int((fabric.registered + 3 * 365 * 86400 - self.service.now()) // 86400),
+            "sslCertExpiryDate": whole_seconds(certificate_ends(self.service, fabric)),
+            "sslCertExpiryRemainingDays": int((certificate_ends(self.service, fabric) - self.service.now()) // 86400),
             "psTemplateVersion": None,
             "agentExpiryDate": NEVER_EXPIRES,
             "agentVersionDetails": {"version": server.version, **_AGENT},
         }
+
+
+def certificate_ends(service: Service, fabric: Fabric) -> float:
+    """When the certificate of the fabric's server expires (TOP-014)."""
+    return (fabric.certified or fabric.registered) + service.rules.certificate_seconds
 
 
 def process_server_json(entry: Json) -> Json:

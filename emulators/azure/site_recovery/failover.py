@@ -48,7 +48,7 @@ class Run:
 
     def server(self) -> Component | None:
         """The configuration server while it is connected."""
-        server = self.service.server(self.service.fabric_of(self.item))
+        server = self.service.server_of(self.item)
         return server if self.service.connected(server) else None
 
 
@@ -59,7 +59,7 @@ def preflight(run: Run) -> Work:
         yield from run.job.rest(1.0)
         service.replica_worker(service.vaults[item.vault.lower()])
         if not service.rules.failover_without_site:
-            service.need_server(service.fabric_of(item))
+            service.need_server_of(item)
         names = targets.subnets(service, run.wanted.network_id)
         if run.test:
             run.subnet = service.rules.test_subnet(names, item.settings["subnet"]) or ""  # TFO-007

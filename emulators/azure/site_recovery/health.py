@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from emulators.azure.site_recovery.profiles import CLASSIC
 from emulators.azure.site_recovery.records import Fabric, Item, Vault
 from emulators.azure.site_recovery.service import Service
 from emulators.azure.site_recovery.states import is_forward, provider_of
@@ -123,6 +124,13 @@ HEALTH: dict[str, HealthKind] = {
         "See the job.",
         "Disable replication, mend the cause, enable again.",
     ),
+    "failback-cancelled": HealthKind(
+        "548004",
+        "Info",
+        "The planned failover was cancelled.",
+        "Somebody cancelled it before the commit.",
+        "Nothing has to be done: the Azure virtual machine runs and replicates to the site again.",
+    ),
     "no-test-failover": HealthKind(
         "161011",
         "Warning",
@@ -133,7 +141,27 @@ HEALTH: dict[str, HealthKind] = {
     ),
 }
 
-_WORST = {"Normal": 0, "Warning": 1, "Critical": 2}
+#: What can be wrong with a fabric (EVT-008, TOP-014).
+FABRIC_HEALTH: dict[str, HealthKind] = {
+    "silent": HEALTH["configuration-server-silent"],
+    "certificate-expired": HealthKind(
+        "CertificateExpired",
+        "Critical",
+        "The certificate of the configuration server has expired.",
+        "It was not renewed in time.",
+        "Renew it on the configuration server.",
+        category="VersionExpiry",
+    ),
+    "certificate-expiring": HealthKind(
+        "CertificateExpiring",
+        "Warning",
+        "The certificate of the configuration server expires within two months.",
+        "It holds for three years.",
+        "Renew the certificate.",
+        category="VersionExpiry",
+    ),
+}
+_WORST = {"Normal": 0, "Info": 0, "Warning": 1, "Critical": 2}
 
 
 def current_rpo(item: Item, now: float) -> float | None:
@@ -149,9 +177,11 @@ def causes(service: Service, fabric: Fabric, item: Item) -> Iterator[str]:
         yield "enable-failed"
     if item.state in ("protected", "cleanup-pending") and not item.drill_done:
         yield "no-test-failover"  # TFO-011
+    if item.state == "reverse-protected" and item.reverse.get("plannedStatus") == "Cancelled":
+        yield "failback-cancelled"  # FB-008
     if item.state not in ("replicating", "protected", "cleanup-pending", "reverse-replicating", "reverse-protected"):
         return
-    if now - service.server(fabric).seen > rules.silence_seconds:
+    if now - service.server_of(item).seen > rules.silence_seconds:
         yield "configuration-server-silent"
     elif _silent(machine.get("agentHeartbeat"), now, rules.silence_seconds) and "agent-silent" not in machine.get("symptoms", ()):
         yield "agent-silent"
@@ -185,7 +215,7 @@ def threshold(service: Service, item: Item) -> int:
 def evaluate(service: Service, vault: Vault, fabric: Fabric, item: Item) -> None:
     """Bring the health errors of an item up to date; a change of its health is an event."""
     found = list(dict.fromkeys(causes(service, fabric, item)))
-    item.health = {cause: item.health.get(cause) or _error(HEALTH[cause], item, service.now()) for cause in found}
+    item.health = {cause: item.health.get(cause) or _error(HEALTH[cause], item.correlation, service.now()) for cause in found}
     level = replication_health(item)
     if level != item.health_name:
         item.health_name = level
@@ -217,7 +247,32 @@ def evaluate_all(service: Service) -> None:
 def replication_health(item: Item) -> str:
     """The worst level of everything but the missing test failover (EVT-002)."""
     levels = [error["errorLevel"] for error in item.health.values() if error["errorCategory"] != "TestFailover"]
+    worst: str = max(["Normal", *levels], key=_WORST.__getitem__)  # what is only information leaves it Normal
+    return worst
+
+
+def fabric_causes(service: Service, fabric: Fabric, certificate_ends: float) -> Iterator[tuple[str, float]]:
+    """Keys of `FABRIC_HEALTH` that hold for a fabric now, and since when."""
+    for server in service.servers(fabric):
+        if not service.connected(server):
+            yield "silent", server.seen
+    left = certificate_ends - service.now()
+    if fabric.profile is CLASSIC and left <= service.rules.certificate_warning_seconds:
+        expired = left <= 0
+        since = certificate_ends - (0 if expired else service.rules.certificate_warning_seconds)
+        yield "certificate-expired" if expired else "certificate-expiring", since
+
+
+def fabric_health(service: Service, fabric: Fabric, certificate_ends: float) -> str:
+    levels = [FABRIC_HEALTH[cause].level for cause, _ in fabric_causes(service, fabric, certificate_ends)]
     return max(levels, key=_WORST.__getitem__, default="Normal")
+
+
+def fabric_errors(service: Service, fabric: Fabric, certificate_ends: float) -> list[Json]:
+    """`healthErrorDetails` of a fabric."""
+    return [
+        _error(FABRIC_HEALTH[cause], fabric.internal, since) for cause, since in fabric_causes(service, fabric, certificate_ends)
+    ]
 
 
 def failover_health(item: Item) -> str:
@@ -229,7 +284,7 @@ def _silent(heartbeat: str | None, now: float, limit: float) -> bool:
     return heartbeat is not None and now - parse_time(heartbeat) > limit
 
 
-def _error(kind: HealthKind, item: Item, now: float) -> Json:
+def _error(kind: HealthKind, entity: str, now: float) -> Json:
     return {
         "innerHealthErrors": [],
         "errorSource": kind.source,
@@ -243,7 +298,7 @@ def _error(kind: HealthKind, item: Item, now: float) -> Json:
         "recommendedAction": kind.action,
         "creationTimeUtc": iso(now),
         "recoveryProviderErrorMessage": None,
-        "entityId": item.correlation,
+        "entityId": entity,
         "errorId": f"{kind.source}:{kind.kind}",
         "customerResolvability": "Allowed",
     }

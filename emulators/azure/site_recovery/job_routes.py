@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from emulators.azure.arm import Answer, Call, operation, read
 from emulators.azure.site_recovery import test_failovers
+from emulators.azure.site_recovery.filters import chosen
+from emulators.azure.site_recovery.job_export import JOB_FIELDS
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.records import Item
 from emulators.azure.site_recovery.refusals import missing, refuse
@@ -23,8 +25,8 @@ class Jobs:
 
     @operation("GET", VAULT + "/replicationJobs")
     def list_jobs(self, call: Call) -> Answer:
-        jobs = reversed(self.service.vault(call).jobs.values())
-        return Answer(200, listing([job.json(thin=True) for job in jobs]))
+        jobs = list(reversed(self.service.vault(call).jobs.values()))
+        return Answer(200, listing([job.json(thin=True) for job in chosen(call, jobs, JOB_FIELDS)]))
 
     @operation("GET", _JOB)
     def get(self, call: Call) -> Answer:

@@ -1,7 +1,7 @@
 """providerSpecificDetails of items that an appliance replicates: InMageRcm and InMageRcmFailback (asr-wire section 8)."""
 
 from emulators.azure.site_recovery import appliances
-from emulators.azure.site_recovery.records import Fabric, Item
+from emulators.azure.site_recovery.records import Component, Fabric, Item
 from emulators.azure.site_recovery.service import Service
 from emulators.azure.site_recovery.wire import NEVER_EXPIRES, Json, last_segment, stable_guid
 from emulators.clock import iso
@@ -13,7 +13,7 @@ _COPYING = ("enabling", "replicating", "reverse-replicating")
 def forward(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
     """InMageRcm. `thin`: as an element of a list, without disks and NICs."""
     settings, machine, protectable = item.settings, item.machine, item.protectable
-    server = service.server(fabric)
+    server = service.server_of(item)
     details: Json = {
         "instanceType": item.profile.forward,
         "internalIdentifier": internal(item),
@@ -24,7 +24,7 @@ def forward(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "processorCoreCount": int(protectable.get("cpuCount") or 0),
         "allocatedMemoryInMB": float(protectable.get("memoryMB") or 0),
         "processServerName": server.name,
-        "runAsAccountId": _account(service, fabric, settings["runAsAccountId"]),
+        "runAsAccountId": _account(service.server_of(item), fabric, settings["runAsAccountId"]),
         "osType": _os(item),
         "firmwareType": protectable.get("firmware"),
         "primaryNicIpAddress": next((nic.get("ipAddress") for nic in item.nics if nic.get("ipAddress")), None),
@@ -76,7 +76,7 @@ def reverse(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "azureVirtualMachineId": item.azure.vm_id if item.azure is not None else None,
         "multiVmGroupName": item.group_name if item.shared else None,
         "reprotectAgentId": back.get("masterTargetId"),
-        "reprotectAgentName": service.server(fabric).name,
+        "reprotectAgentName": service.server_of(item).name,
         "osType": _os(item),
         "logStorageAccountId": back.get("logStorageAccountId") or item.settings["logAccountId"],
         "targetvCenterId": item.protectable.get("vCenterId"),
@@ -84,7 +84,7 @@ def reverse(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "targetVmName": item.friendly,
         **_progress(item),
         "protectedDisks": [] if thin else [_failback_disk(item, disk) for disk in item.disks],
-        "mobilityAgentDetails": _agent_of_azure(item) | {"reasonsBlockingUpgrade": ["UnsupportedProtectionScenario"]},
+        "mobilityAgentDetails": _agent(item) | {"reasonsBlockingUpgrade": ["UnsupportedProtectionScenario"]},
         "vmNics": [
             {
                 "macAddress": nic.get("macAddress"),
@@ -117,10 +117,10 @@ def _registered(item: Item) -> bool:
     return item.azure is not None and item.machine.get("side") == "azure"
 
 
-def _account(service: Service, fabric: Fabric, account_id: str) -> str | None:
-    for account in service.server(fabric).run_as_accounts:
+def _account(server: Component, fabric: Fabric, account_id: str) -> str | None:
+    for account in server.run_as_accounts:
         if str(account.get("accountId")) == account_id:
-            return f"{appliances.site_id(fabric)}/runasaccounts/{appliances.account_name(fabric, account)}"
+            return f"{appliances.site_id(fabric)}/runasaccounts/{appliances.account_name(server, account)}"
     return None
 
 
@@ -215,11 +215,6 @@ def _agent(item: Item) -> Json:
         "reasonsBlockingUpgrade": [],
         "isUpgradeable": "false",
     }
-
-
-def _agent_of_azure(item: Item) -> Json:
-    """That of a machine which runs in Azure: nobody says when the latest one came out."""
-    return {name: value for name, value in _agent(item).items() if name != "latestAgentReleaseDate"}
 
 
 def _nic(item: Item, nic: Json, primary: bool) -> Json:

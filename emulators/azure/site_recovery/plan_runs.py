@@ -189,7 +189,7 @@ def _drop(run: PlanRun, member: Member, failure: Failure) -> Work:
     if member.run is not None:
         yield from failover.undo(member.run)
     elif run.direction == RECOVERY_TO_PRIMARY:
-        yield from failback.restart_in_azure(run.service, member.item)
+        yield from failback.take_back(run.service, member.item)
     run.service.end_child(member.job, failure)
 
 
@@ -218,7 +218,7 @@ def _shutdown(run: PlanRun, forward: bool) -> Phase:
         elif run.service.rules.test_shuts_down:  # TFO-014: the reference never does
             assert member.run is not None, "a forward member has a run"
             wish = {"machineId": member.item.machine_id}
-            yield from run.service.ask(run.service.server(run.service.fabric_of(member.item)), "shut-down", wish, job=member.job)
+            yield from run.service.ask(run.service.server_of(member.item), "shut-down", wish, job=member.job)
 
     return phase
 
@@ -273,7 +273,7 @@ def _abandon(run: PlanRun) -> Work:
         elif member.run is not None:
             yield from failover.undo(member.run)
         else:
-            yield from failback.restart_in_azure(run.service, member.item)
+            yield from failback.take_back(run.service, member.item)
         run.service.end_child(member.job, None, cancelled=True)
 
 

@@ -19,6 +19,7 @@ _OPERATIONS = (
     ("TestFailoverCleanup", "test-failover-cleanup"),
     ("Commit", "commit"),
     ("SwitchProtection", "reprotect"),
+    ("CancelFailover", "cancel-failover"),
 )
 
 

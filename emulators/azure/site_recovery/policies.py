@@ -133,9 +133,7 @@ class Policies:
         faults = self.service.rules.policy_faults(provider, settings)
         if faults:
             raise refuse("policy-invalid", "; ".join(faults) + ".", activity=call.correlation_id)
-        if provider == RCM_FAILBACK:  # it has no such setting
-            return settings
-        if provider == RCM:
+        if provider in (RCM, RCM_FAILBACK):
             settings["enableMultiVmSync"] = str(truth(given.get("enableMultiVmSync", "true"))).lower()
             return settings
         status = str(read(given, "multiVmSyncStatus", str, "Enable"))
@@ -195,7 +193,8 @@ class Mappings:
         if not same(target, wanted):
             text = f"A policy of {policy.provider} is mapped to '{wanted}'."
             raise refuse("policy-wrong-kind", text, activity=call.correlation_id)
-        mapping = Mapping(name, policy_path(vault, policy), wanted)
+        upgrade = truth(read(body, "properties.providerSpecificInput", dict, {}).get("enableAgentAutoUpgrade", "true"))
+        mapping = Mapping(name, policy_path(vault, policy), wanted, upgrade=upgrade)
 
         def work(job: Job) -> Work:
             for index in range(4):
@@ -211,6 +210,30 @@ class Mappings:
         }}  # fmt: skip
         return service.start(
             call, vault, "AssociateProtectionProfile", (policy.guid, policy.name), work, details=details,
+            resource=mapping_id(fabric, mapping), result=lambda: Answer(200, self.json(vault, fabric, mapping)),
+        )  # fmt: skip
+
+    @operation("PATCH", _MAPPING)
+    def update(self, call: Call) -> Answer:
+        """Whether agents are upgraded by themselves (DIS-012): a modernized mapping has nothing else to change."""
+        service, vault = self.service, self.service.vault(call)
+        fabric, mapping = self._need(call)
+        given = read(call.content(), "properties.providerSpecificInput", dict, required=True)
+        kind = read(given, "instanceType", str, required=True)
+        if fabric.profile is CLASSIC or kind != fabric.profile.forward:
+            text = f"Mappings of '{kind}' cannot be updated in this vault."
+            raise refuse("scenario-unsupported", text, activity=call.correlation_id)
+        wanted = truth(read(given, "enableAgentAutoUpgrade", str, required=True))
+
+        def work(job: Job) -> Work:
+            with job.task(0):
+                yield from job.rest(1.0)
+                mapping.upgrade = wanted
+
+        policy = service.policy_at(vault, mapping.policy)
+        target = (policy.guid, policy.name) if policy is not None else ("", mapping.name)
+        return service.start(
+            call, vault, "ModifyContainerMapping", target, work,
             resource=mapping_id(fabric, mapping), result=lambda: Answer(200, self.json(vault, fabric, mapping)),
         )  # fmt: skip
 
@@ -249,7 +272,7 @@ class Mappings:
             "properties": {
                 "targetProtectionContainerId": mapping.target,
                 "targetProtectionContainerFriendlyName": target,
-                "providerSpecificDetails": _mapping_details(fabric),
+                "providerSpecificDetails": _mapping_details(fabric, mapping),
                 "health": mapping.health,
                 "healthErrorDetails": [],
                 "policyId": mapping.policy,
@@ -262,11 +285,11 @@ class Mappings:
         }
 
 
-def _mapping_details(fabric: Fabric) -> Json | None:
+def _mapping_details(fabric: Fabric, mapping: Mapping) -> Json | None:
     """Null in the classic architecture, the agents' upgrade in the modernized one (asr-wire section 11)."""
     if fabric.profile is CLASSIC:
         return None
-    return {"instanceType": fabric.profile.forward, "enableAgentAutoUpgrade": "true"}
+    return {"instanceType": fabric.profile.forward, "enableAgentAutoUpgrade": str(mapping.upgrade).lower()}
 
 
 def mapping_id(fabric: Fabric, mapping: Mapping) -> str:

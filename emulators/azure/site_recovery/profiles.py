@@ -23,7 +23,7 @@ def _container(vault: str, internal: str) -> str:
 
 
 def _provider(vault: str, internal: str) -> str:
-    return f"{last_segment(vault)}{stable_guid(vault, 'provider')[:4]}dra"
+    return f"{last_segment(vault)}{stable_guid(vault, 'provider', internal)[:4]}dra"
 
 
 @dataclass(frozen=True, slots=True)

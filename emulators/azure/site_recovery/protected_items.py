@@ -1,20 +1,18 @@
 """replicationProtectedItems: the operations of a protected item. What each does is in the module of its name."""
 
-from collections.abc import Callable
-
 from emulators.azure.arm import Answer, Call, operation, read
 from emulators.azure.site_recovery import commit, disable, enable, failback, failover, reprotect, test_failovers
 from emulators.azure.site_recovery.failover import CUSTOM, LATEST, Run
+from emulators.azure.site_recovery.filters import chosen, item_fields, page
+from emulators.azure.site_recovery.item_jobs import start_on_item
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Item
 from emulators.azure.site_recovery.refusals import Failure, refuse
 from emulators.azure.site_recovery.service import Service
 from emulators.azure.site_recovery.states import is_forward, provider_of
-from emulators.azure.site_recovery.views import affected_details, item_json
-from emulators.azure.site_recovery.wire import CONTAINER, ITEM, VAULT, Json, last_segment, listing, same, truth
-
-Begin = Callable[[Job], Work]
+from emulators.azure.site_recovery.views import item_json
+from emulators.azure.site_recovery.wire import CONTAINER, ITEM, VAULT, Json, last_segment, same, truth
 
 
 class ProtectedItems:
@@ -29,26 +27,17 @@ class ProtectedItems:
 
     @operation("GET", VAULT + "/replicationProtectedItems")
     def list_all(self, call: Call) -> Answer:
-        vault = self.service.vault(call)
-        return Answer(200, listing([item_json(self.service, item, thin=True) for item in self._filtered(call, vault.items())]))
+        found = chosen(call, self.service.vault(call).items(), item_fields(self.service, call))
+        return Answer(200, page(call, [item_json(self.service, item, thin=True) for item in found]))
 
     @operation("GET", CONTAINER + "/replicationProtectedItems")
     def list_container(self, call: Call) -> Answer:
-        items = self.service.container(call).items.values()
-        return Answer(200, listing([item_json(self.service, item, thin=True) for item in items]))
+        found = chosen(call, list(self.service.container(call).items.values()), item_fields(self.service, call))
+        return Answer(200, page(call, [item_json(self.service, item, thin=True) for item in found]))
 
     @operation("GET", ITEM)
     def get(self, call: Call) -> Answer:
         return Answer(200, item_json(self.service, self.service.item(call)))
-
-    def _filtered(self, call: Call, items: list[Item]) -> list[Item]:
-        """`$filter=RecoveryPlanName eq 'x'` is what clients send (asr-wire section 5)."""
-        name, _, value = call.query.get("$filter", "").partition(" eq ")
-        if name.strip().lower() != "recoveryplanname":
-            return items
-        plan = self.service.vault(call).plans.get(value.strip().strip("'").lower())
-        members = {entry["id"].lower() for group in plan.groups for entry in group["items"]} if plan is not None else set()
-        return [item for item in items if item.id.lower() in members]
 
     # life ------------------------------------------------------------------------------------------------------------
 
@@ -88,7 +77,7 @@ class ProtectedItems:
                 yield from job.rest(1.0)
                 item.settings.update({name: value for name, value in new.items() if value})
 
-        return self._start(call, item, "UpdateVmProperties", work)
+        return start_on_item(self.service, call, item, "UpdateVmProperties", work)
 
     @operation("POST", ITEM + "/remove")
     def remove(self, call: Call) -> Answer:
@@ -98,11 +87,11 @@ class ProtectedItems:
         name = "complete-migration" if done else "disable"
         service.check(item, name, call=call)
         if done:
-            return self._start(
-                call, item, "CompleteMigration", lambda job: disable.complete_migration(service, item, job), gone=True
+            return start_on_item(
+                service, call, item, "CompleteMigration", lambda job: disable.complete_migration(service, item, job), gone=True
             )
-        return self._start(
-            call, item, "DisableDr", lambda job: disable.disable(service, item, job), operation="disable", gone=True
+        return start_on_item(
+            self.service, call, item, "DisableDr", lambda job: disable.disable(service, item, job), operation="disable", gone=True
         )
 
     @operation("DELETE", ITEM)
@@ -110,14 +99,19 @@ class ProtectedItems:
         service, item = self.service, self.service.item(call)
         if item.job is not None:
             raise refuse("operation-in-progress", activity=call.correlation_id)
-        return self._start(call, item, "DisableDr", lambda job: disable.purge(service, item, job), gone=True)
+        return start_on_item(self.service, call, item, "DisableDr", lambda job: disable.purge(service, item, job), gone=True)
 
     @operation("POST", ITEM + "/repairReplication")
     def repair(self, call: Call) -> Answer:
         service, item = self.service, self.service.item(call)
         service.check(item, "repair", call=call)
-        return self._start(
-            call, item, "RepairVMReplication", lambda job: disable.resynchronize(service, item, job), operation="repair"
+        return start_on_item(
+            self.service,
+            call,
+            item,
+            "RepairVMReplication",
+            lambda job: disable.resynchronize(service, item, job),
+            operation="repair",
         )
 
     # test failover -----------------------------------------------------------------------------------------------------
@@ -141,7 +135,7 @@ class ProtectedItems:
             return test_failovers.test_failover(Run(service, item, job, choice, point, test=True, network_id=network))
 
         details = test_failovers.details(network)
-        return self._start(call, item, "TestFailover", work, operation="test-failover", details=details)
+        return start_on_item(self.service, call, item, "TestFailover", work, operation="test-failover", details=details)
 
     @operation("POST", ITEM + "/testFailoverCleanup")
     def test_failover_cleanup(self, call: Call) -> Answer:
@@ -153,7 +147,9 @@ class ProtectedItems:
             return test_failovers.clean_up(service, item, job, comments, state)
 
         details = {**test_failovers.details("", comments), "networkType": None}
-        return self._start(call, item, "TestFailoverCleanup", work, operation="test-failover-cleanup", details=details)
+        return start_on_item(
+            self.service, call, item, "TestFailoverCleanup", work, operation="test-failover-cleanup", details=details
+        )
 
     # failover ----------------------------------------------------------------------------------------------------------
 
@@ -178,7 +174,7 @@ class ProtectedItems:
             return failover.fail_over(Run(service, item, job, choice, point, shutdown=shutdown), state)
 
         details: Json = {"protectedItemDetails": []}
-        return self._start(call, item, "UnplannedFailover", work, operation="unplanned-failover", details=details)
+        return start_on_item(self.service, call, item, "UnplannedFailover", work, operation="unplanned-failover", details=details)
 
     def _failback(self, call: Call, item: Item, properties: Json, state: str) -> Answer:
         choices = item.profile.failback_choices
@@ -194,7 +190,9 @@ class ProtectedItems:
 
         details: Json = {"protectedItemDetails": []}
         profile = item.profile
-        return self._start(call, item, profile.failback_scenario, work, operation=profile.failback, details=details)
+        return start_on_item(
+            self.service, call, item, profile.failback_scenario, work, operation=profile.failback, details=details
+        )
 
     @operation("POST", ITEM + "/plannedFailover")
     def planned_failover(self, call: Call) -> Answer:
@@ -216,14 +214,20 @@ class ProtectedItems:
     def failover_commit(self, call: Call) -> Answer:
         service, item = self.service, self.service.item(call)
         state = service.check(item, "commit", call=call)
-        return self._start(call, item, "CommitFailover", lambda job: commit.commit(service, item, job, state), operation="commit")
+        return start_on_item(
+            self.service, call, item, "CommitFailover", lambda job: commit.commit(service, item, job, state), operation="commit"
+        )
 
     @operation("POST", ITEM + "/failoverCancel")
     def failover_cancel(self, call: Call) -> Answer:
-        """Refused in the classic architecture (FO-018, FB-009)."""
+        """Take a planned failover back that is not committed (FB-008); everything else is refused (FO-018, FB-009)."""
         service, item = self.service, self.service.item(call)
-        service.check(item, "cancel-failover", call=call)
-        raise refuse("cancel-unsupported", activity=call.correlation_id)
+        state = service.check(item, "cancel-failover", call=call)
+
+        def work(job: Job) -> Work:
+            return failback.cancel(service, item, job, state)
+
+        return start_on_item(service, call, item, "CancelFailover", work, operation="cancel-failover")
 
     @operation("POST", ITEM + "/applyRecoveryPoint")
     def apply_recovery_point(self, call: Call) -> Answer:
@@ -235,7 +239,7 @@ class ProtectedItems:
             return commit.change_point(Run(service, item, job, choice, point), state)
 
         details: Json = {"protectedItemDetails": []}
-        return self._start(call, item, "ChangePit", work, operation="change-point", details=details)
+        return start_on_item(self.service, call, item, "ChangePit", work, operation="change-point", details=details)
 
     @operation("POST", ITEM + "/reProtect")
     def reprotect(self, call: Call) -> Answer:
@@ -253,7 +257,9 @@ class ProtectedItems:
             return reprotect.reprotect(service, item, job, wanted, state)
 
         details = {"newReplicationProtectedItemId": None}
-        return self._start(call, item, "SwitchReplicationGroupProtection", work, operation="reprotect", details=details)
+        return start_on_item(
+            self.service, call, item, "SwitchReplicationGroupProtection", work, operation="reprotect", details=details
+        )
 
     # shared by the operations -------------------------------------------------------------------------------------------
 
@@ -265,31 +271,6 @@ class ProtectedItems:
         if not same(point_id, f"{item.id}/recoveryPoints/{name}") or name not in item.points:
             raise refuse("recovery-point-unknown", activity=call.correlation_id)
         return CUSTOM, name
-
-    def _start(
-        self,
-        call: Call,
-        item: Item,
-        scenario: str,
-        work: Begin,
-        *,
-        operation: str = "",
-        details: Json | None = None,
-        gone: bool = False,
-    ) -> Answer:
-        service = self.service
-        return service.start(
-            call,
-            service.vault(call),
-            scenario,
-            (item.machine_id, item.friendly),
-            work,
-            details={**(details or {}), "affectedObjectDetails": affected_details(service, item)},
-            resource=item.id,
-            occupies=[item],
-            recheck=(lambda: _recheck(service, item, operation)) if operation else None,
-            result=None if gone else lambda: Answer(200, item_json(service, item)),
-        )
 
 
 def _modernized_target(details: Json) -> Json:
@@ -313,7 +294,3 @@ def _shutdown(service: Service, item: Item, properties: Json) -> bool:
     if asked is not None:
         return truth(asked)
     return service.rules.shutdown_asked(str(read(properties, "sourceSiteOperations", str, "NotRequired")))
-
-
-def _recheck(service: Service, item: Item, name: str) -> None:
-    service.check(item, name)

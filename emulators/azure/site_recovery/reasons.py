@@ -49,6 +49,36 @@ REASONS: dict[str, Reason] = {
     "malformed": _reason(
         "InvalidInput", "The request is not valid.", "A value is missing or of the wrong kind.", "Correct the request."
     ),
+    "scenario-unsupported": _reason(
+        "ScenarioNotSupported",
+        "The operation belongs to a replication scenario that this vault does not serve.",
+        "It exists for Azure to Azure, Hyper-V, VMM, migration or clusters; this vault replicates VMware and physical machines.",
+        "Use the operations of VMware and physical machines.",
+    ),
+    "move-unsupported": _reason(
+        "MoveToModernizedNotSupported",
+        "Protected items are not moved from a classic to a modernized vault here.",
+        "This vault's service does not offer the move.",
+        "Disable replication here, then enable it in the modernized vault.",
+    ),
+    "made-by-registration": _reason(
+        "MadeByRegistration",
+        "Fabrics and their providers are made when a server registers with the vault.",
+        "A configuration server or replication appliance makes them; they cannot be created by a call.",
+        "Register a configuration server or a replication appliance with a registration key of the vault.",
+    ),
+    "certificate-expired": _reason(
+        "CertificateExpired",
+        "The certificate of the configuration server has expired.",
+        "It was not renewed in time.",
+        "Renew it with the tool on the configuration server.",
+    ),
+    "unknown-health-error": _reason(
+        "HealthErrorUnknown",
+        "The health error does not stand on the item.",
+        "It has cleared by itself, or its id is wrong.",
+        "Read the item's healthErrors again.",
+    ),
     # kinds and states of failover
     "failover-kind-unsupported": _reason(
         "FailoverKindUnsupported",
@@ -69,6 +99,12 @@ REASONS: dict[str, Reason] = {
         "The appliance, or a program on it, has not been heard of.",
         "Bring the appliance back and retry.",
         word="configuration-server-disconnected",
+    ),
+    "appliance-mixed": _reason(
+        "ApplianceInMixedState",
+        "Some programs of the machine's appliance are heard of and some are not.",
+        "Machines are moved from an appliance that is healthy, or from one that is silent altogether.",
+        "Bring all programs of the appliance back, or stop it.",
     ),
     "vault-kind-fixed": _reason(
         "VaultArchitectureFixed",

@@ -73,6 +73,7 @@ class Mapping:
     policy: str
     target: str
     health: str = "Normal"
+    upgrade: bool = True  #: whether an appliance keeps the agents up to date
 
 
 @dataclass(slots=True)
@@ -143,6 +144,7 @@ class Item:
     health: dict[str, Json] = field(default_factory=dict)
     health_name: str = "Normal"
     protected_since: float | None = None
+    component: str = ""  #: id of the appliance that replicates it; empty is the fabric's first
     enabled: float = 0.0
     finalized: bool = False
 
@@ -169,6 +171,9 @@ class Fabric:
     internal: str
     component: str
     registered: float
+    #: Components that registered later with the same fabric: further appliances (TOP-016).
+    further: list[str] = field(default_factory=list)
+    certified: float = 0.0  #: when its certificate was renewed, or 0
     machines: dict[str, Json] = field(default_factory=dict)
     vcenters: dict[str, VCenter] = field(default_factory=dict)
     mappings: dict[str, Mapping] = field(default_factory=dict)
@@ -183,9 +188,14 @@ class Fabric:
     def container(self) -> str:
         return self.profile.container(self.vault, self.internal)
 
+    def provider_of(self, component: Component) -> str:
+        """Name of the provider resource of a server."""
+        first = component.id == self.component
+        return self.profile.provider(self.vault, self.internal if first else component.machine_id)
+
     @property
     def provider(self) -> str:
-        """Name of the provider resource."""
+        """Name of the first server's provider resource."""
         return self.profile.provider(self.vault, self.internal)
 
     @property
@@ -221,6 +231,7 @@ class Vault:
     plans: dict[str, Plan] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     events: list[Json] = field(default_factory=list)
+    exports: list[str] = field(default_factory=list)  #: paths of exported job lists, oldest first
     alerts: Json = field(default_factory=lambda: {"sendToOwners": "DoNotSend", "customEmailAddresses": [], "locale": "en-US"})
     settings: Json = field(default_factory=lambda: {"migrationSolutionId": None, "vmwareToAzureProviderType": None})
 

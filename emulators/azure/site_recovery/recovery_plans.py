@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from emulators.azure.arm import Answer, Call, operation, read
-from emulators.azure.site_recovery import commit, plan_runs, reprotect, test_failovers
+from emulators.azure.site_recovery import commit, failback, plan_runs, reprotect, test_failovers
 from emulators.azure.site_recovery.failover import APP, CRASH, CUSTOM, LATEST, PROCESSED, Run
 from emulators.azure.site_recovery.jobs import Job, JobTask, Work
 from emulators.azure.site_recovery.plan_runs import PRIMARY_TO_RECOVERY, RECOVERY_TO_PRIMARY, Member, PlanRun, member_job
@@ -149,8 +149,15 @@ class RecoveryPlans:
 
     @operation("POST", _PLAN + "/failoverCancel")
     def failover_cancel(self, call: Call) -> Answer:
-        self.service.plan(call)
-        raise refuse("cancel-unsupported", activity=call.correlation_id)
+        """Cancel the planned failover of every machine that is not committed (FB-008); refused where there is none (FO-018)."""
+        service, plan = self.service, self.service.plan(call)
+        items = self._ready(call, plan, "cancel-failover")
+
+        def each(item: Item, job: Job) -> Work:
+            state = decide_for(item, service.rules.transitions, "cancel-failover").next
+            return failback.cancel(service, item, job, state)
+
+        return self._each(call, plan, items, "CancelFailover", {}, each)
 
     # all machines at once ---------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ def heartbeat(service: Service, component: Component, body: Json) -> None:
     reports = {str(entry.get("machineId", "")).lower(): entry for entry in objects(body, "machines")}
     for item in list(fabric.items.values()):
         report = reports.get(item.machine_id)
-        if report is not None:
+        if report is not None and service.server_of(item) is component:
             _machine(service, vault, fabric, item, report)
 
 
@@ -144,7 +144,7 @@ def resynchronize(service: Service) -> None:
             needed = item.machine.get("resyncRequired") and item.machine.get("stage") != "resync"
             if needed and item.job is None and item.state in ("protected", "reverse-protected") and not item.machine.get("asked"):
                 item.machine["asked"] = True
-                service.hand(service.server(service.fabric_of(item)), "resynchronize", {"machineId": item.machine_id})
+                service.hand(service.server_of(item), "resynchronize", {"machineId": item.machine_id})
 
 
 def objects(body: Json, name: str) -> list[Json]:

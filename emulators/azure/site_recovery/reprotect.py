@@ -101,9 +101,21 @@ def reprotect(service: Service, item: Item, job: Job, wanted: Json, state: str) 
     """The tasks of a reprotect in either direction; after a failure the item is as before (ERR-005)."""
     vault, fabric = service.vaults[item.vault.lower()], service.fabric_of(item)
     reverse = is_forward(item)
+    before, item.component = item.component, str(wanted.get("component") or item.component)
+    try:
+        yield from _reprotect(service, vault, fabric, item, job, wanted, reverse)
+    except (Failure, Cancelled):
+        item.component = before  # another appliance may be tried (RPR-025)
+        raise
+    # The first letter is small here, unlike in every other id (asr-wire section 3).
+    job.details["newReplicationProtectedItemId"] = "/subscriptions/" + item.id.split("/", 2)[2]
+    service.move(item, state)
+
+
+def _reprotect(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Job, wanted: Json, reverse: bool) -> Work:
     with job.task(0):
         yield from job.rest(1.0)
-        server = service.need_server(fabric)
+        server = service.need_server_of(item)
         if reverse:
             power = service.azure.power_state(item.azure.vm_id) if item.azure is not None else None
             if service.rules.azure_vm_must_run and power != "running":
@@ -122,9 +134,6 @@ def reprotect(service: Service, item: Item, job: Job, wanted: Json, state: str) 
     with job.task(4) as task:
         work = _to_site if reverse else _to_azure
         yield from _as_child(service, vault, item, job, task, lambda child: work(service, vault, fabric, item, child, wanted))
-    # The first letter is small here, unlike in every other id (asr-wire section 3).
-    job.details["newReplicationProtectedItemId"] = "/subscriptions/" + item.id.split("/", 2)[2]
-    service.move(item, state)
 
 
 def _as_child(service: Service, vault: Vault, item: Item, job: Job, task: JobTask, work: Callable[[Job], Work]) -> Work:
@@ -188,7 +197,7 @@ def _to_site(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Jo
                 "policy": policy,
                 "dataKey": base64.b64encode(service.clock.random_bytes(32)).decode(),
             }
-            yield from service.ask(service.need_server(fabric), "protect-reverse", wish, job=job)
+            yield from service.ask(service.need_server_of(item), "protect-reverse", wish, job=job)
         except (Failure, Cancelled):
             item.policy = before
             raise

@@ -62,6 +62,9 @@ class Rules:
     protected_when: Callable[[Sequence[Any]], bool] = lambda points: bool(points)  # REP-003
     disable_uninstalls: bool = False  # DSB-003
 
+    certificate_seconds: float = 3 * 365 * 86400.0  # TOP-014
+    certificate_warning_seconds: float = 60 * 86400.0  # TOP-014
+
     # failover
     failover_kinds: Callable[[str], frozenset[str]] = lambda _: frozenset({"unplanned"})  # FO-002
     failover_without_site: bool = True  # FO-004

@@ -294,4 +294,93 @@ SCENARIOS: dict[str, Scenario] = {
             ("RefreshFailoverHealthTask", "RefreshFailoverHealthTask", "Refreshing failover health"),
         ),
     ),
+    "CancelFailover": Scenario(
+        "Cancel failover and resume replication",
+        _ITEM,
+        _ASR,
+        _tasks(
+            ("CancelFailoverPreflightChecksTask", "CancelFailoverPreflightChecksTask", "Prerequisites check for cancel failover"),
+            ("CancelFailoverRecovery", "CancelFailoverRecovery", "Cancel failover recovery"),
+            ("CancelFailoverPrimary", "CancelFailoverPrimaryTask", "Cancel failover primary"),
+            ("StartVmOnPrimary", "StartVmOnPrimary", "Starting the virtual machine"),
+        ),
+        cancel=False,
+    ),
+    "UpdateApplianceForRPI": Scenario(
+        "Update appliance for protected item",
+        _ITEM,
+        _ASR,
+        _tasks(
+            (
+                "UpdateAppliancePreflightChecksTask",
+                "UpdateAppliancePreflightChecksTask",
+                "Prerequisites check for updating the appliance",
+            ),
+            (
+                "UpdateApplianceForProtectedItemTask",
+                "UpdateApplianceForProtectedItemTask",
+                "Updating the appliance of the protected item",
+            ),
+        ),
+        cancel=False,
+    ),
+    "UpdateMobilityService": Scenario(
+        "Update Mobility Service",
+        _ITEM,
+        _ASR,
+        _tasks(("UpdateMobilityServiceTask", "UpdateMobilityServiceTask", "Updating Mobility Service")),
+        cancel=False,
+    ),
+    "ResolveHealthErrors": Scenario(
+        "Resolve health errors",
+        _ITEM,
+        _ASR,
+        _tasks(("ResolveHealthErrorsTask", "ResolveHealthErrorsTask", "Resolving health errors")),
+        cancel=False,
+    ),
+    "CheckConsistency": Scenario(
+        "Check consistency",
+        "Server",
+        _ASR,
+        _tasks(("CheckConsistencyTask", "CheckConsistencyTask", "Checking consistency with the server")),
+        cancel=False,
+    ),
+    "MigrateToAad": Scenario(
+        "Migrate to Azure Active Directory",
+        "Server",
+        _ASR,
+        _tasks(("MigrateToAadTask", "MigrateToAadTask", "Migrating the server's credentials")),
+        cancel=False,
+    ),
+    "RenewCertificate": Scenario(
+        "Renew certificate",
+        "Server",
+        _ASR,
+        _tasks(("RenewCertificateTask", "RenewCertificateTask", "Renewing the server's certificate")),
+        cancel=False,
+    ),
+    "UpdateVCenter": Scenario(
+        "Update vCenter server",
+        "VCenter",
+        _ASR,
+        _tasks(("UpdateVCenterTask", "UpdateVCenterTask", "Updating vCenter server")),
+        cancel=False,
+    ),
+    "DiscoverProtectableItem": Scenario(
+        "Add physical server",
+        "Server",
+        _ASR,
+        _tasks(("DiscoverProtectableItemTask", "DiscoverProtectableItemTask", "Discovering the physical server")),
+        cancel=False,
+    ),
+    "ModifyContainerMapping": Scenario(
+        "Modify container mapping",
+        _PROFILE,
+        _ASR,
+        _tasks(("ModifyContainerMappingTask", "ModifyContainerMappingTask", "Modifying the protection settings")),
+        cancel=False,
+    ),
+    "ExportJobs": Scenario(
+        "Export jobs", "Vault", "ExportJobDetails", _tasks(("ExportJobsTask", "ExportJobsTask", "Exporting jobs")), cancel=False
+    ),
 }

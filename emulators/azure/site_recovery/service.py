@@ -106,7 +106,16 @@ class Service:
         return next((policy for policy in vault.policies.values() if same(policy_path(vault, policy), policy_id)), None)
 
     def server(self, fabric: Fabric) -> Component:
+        """The configuration server, or the first appliance, of a fabric."""
         return self.components[fabric.component]
+
+    def servers(self, fabric: Fabric) -> list[Component]:
+        """Every appliance of a fabric, the first one first; of a classic one the configuration server (TOP-016)."""
+        return [self.components[one] for one in (fabric.component, *fabric.further) if one in self.components]
+
+    def server_of(self, item: Item) -> Component:
+        """The configuration server, or the appliance, that replicates an item."""
+        return self.components.get(item.component) or self.server(self.fabric_of(item))
 
     def connected(self, component: Component) -> bool:
         return self.now() - component.seen <= self.rules.server_silence_seconds
@@ -312,7 +321,14 @@ class Service:
 
     def need_server(self, fabric: Fabric) -> Component:
         """The configuration server, which must be connected. Raises `Failure`."""
-        server = self.server(fabric)
+        return self.need_connected(self.server(fabric))
+
+    def need_server_of(self, item: Item) -> Component:
+        """The server of an item, which must be connected. Raises `Failure`."""
+        return self.need_connected(self.server_of(item))
+
+    def need_connected(self, server: Component) -> Component:
+        """Raises `Failure` for a server that is not connected, where the rules want it to be (RPR-003)."""
         if self.rules.server_must_be_connected and not self.connected(server):
             raise Failure("configuration-server-disconnected")
         return server

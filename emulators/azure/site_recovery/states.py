@@ -75,6 +75,8 @@ OPERATIONS = (
     "repair",
     "disable",
     "complete-migration",
+    "update-agent",
+    "update-appliance",
 )
 
 #: (state, operation) -> state after success. What is not here is refused. "" means the item is gone.
@@ -90,6 +92,8 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("failback-committed", "reprotect"): "replicating",  # RRP-001
     ("protected", "repair"): "protected",
     ("reverse-protected", "repair"): "reverse-protected",
+    ("replicating", "update-agent"): "replicating",  # DIS-012
+    ("protected", "update-agent"): "protected",
     **{(state, "disable"): "" for state in STATES if "DisableProtection" in STATES[state].operations},
     **{(state, "complete-migration"): "" for state in STATES if "CompleteMigration" in STATES[state].operations},  # FO-020
 }
@@ -107,19 +111,20 @@ REFUSED: Mapping[tuple[str, str], str] = {
     **{(state, "change-point"): "not-failed-over" for state in STATES},
     **{(state, "complete-migration"): "not-failed-over" for state in STATES},
     **{(state, "reprotect"): "not-failed-over" for state in STATES},
-    **{(state, "repair"): "not-replicating" for state in STATES},
+    **{(state, operation): "not-replicating" for state in STATES for operation in ("repair", "update-agent", "update-appliance")},
     **{
         (state, operation): "still-protecting"
         for state in ("enabling", "replicating")
         for operation in ("test-failover", "unplanned-failover", "repair")
     },  # REP-003, TFO-002
-    ("enabling", "disable"): "still-protecting",
+    **{("enabling", operation): "still-protecting" for operation in ("disable", "update-agent", "update-appliance")},
     **{
-        ("enabling-failed", operation): "protection-failed" for operation in ("test-failover", "unplanned-failover", "repair")
+        ("enabling-failed", operation): "protection-failed"
+        for operation in ("test-failover", "unplanned-failover", "repair", "update-agent", "update-appliance")
     },  # DSB-005
     **{
         ("failover-cancelled", operation): "failover-cancelled"
-        for operation in ("test-failover", "unplanned-failover", "repair", "commit", "change-point", "reprotect")
+        for operation in ("test-failover", "unplanned-failover", "repair", "commit", "change-point", "reprotect", "update-agent")
     },  # FO-018
     **{
         ("cleanup-pending", operation): "clean-up-pending" for operation in OPERATIONS if operation != "test-failover-cleanup"
@@ -186,7 +191,11 @@ MODERNIZED_STATES: Mapping[str, State] = {
     ),
     "reverse-protected": State(REVERSE, "Protected", "Protected", "Primary", ("PlannedFailover", "DisableProtection")),
     "failed-back": State(
-        REVERSE, "CommitPendingStatesBegin", "Planned failover finished", "Recovery", (*_MIGRATE, "SwitchProtection")
+        REVERSE,
+        "CommitPendingStatesBegin",
+        "Planned failover finished",
+        "Recovery",
+        (*_MIGRATE, "SwitchProtection", "CancelFailover"),
     ),
 }
 
@@ -196,15 +205,22 @@ MODERNIZED_TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("failed-over", "reprotect"): "reverse-replicating",  # commits first
     ("failed-back", "reprotect"): "replicating",
     ("failed-back", "complete-migration"): "",
+    ("failed-back", "cancel-failover"): "reverse-protected",  # FB-008
     ("awaiting-point", "disable"): "",
+    ("awaiting-point", "update-agent"): "awaiting-point",
+    ("protected", "update-appliance"): "replicating",  # TOP-017
 }
 
 #: What is refused there although the classic architecture allows it, and why what only exists there is refused.
 MODERNIZED_REFUSED: Mapping[tuple[str, str], str] = {
     ("reverse-protected", "unplanned-failover"): "failover-kind-unsupported",  # FB-003
+    ("reverse-replicating", "unplanned-failover"): "failover-kind-unsupported",  # FB-003
     ("reverse-replicating", "planned-failover"): "no-recovery-point",  # FB-001
     **{("awaiting-point", operation): "still-protecting" for operation in ("test-failover", "unplanned-failover", "repair")},
-    **{("awaiting-point", operation): "not-failed-over" for operation in ("commit", "change-point", "reprotect")},
+    **{
+        ("awaiting-point", operation): "not-failed-over"
+        for operation in ("commit", "change-point", "reprotect", "complete-migration")
+    },
     ("awaiting-point", "test-failover-cleanup"): "no-test-failover",
 }
 

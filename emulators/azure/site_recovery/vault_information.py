@@ -1,25 +1,60 @@
 """What is read about a whole vault: events, alert and vault settings, health, appliances, supported systems."""
 
+from collections.abc import Callable
+from typing import Any
+
 from emulators.azure.arm import Answer, Call, operation, read
 from emulators.azure.site_recovery import health
 from emulators.azure.site_recovery.appliances import appliance_json
 from emulators.azure.site_recovery.fabric_making import is_classic
+from emulators.azure.site_recovery.filters import chosen, conditions
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Vault
 from emulators.azure.site_recovery.refusals import missing, refuse
 from emulators.azure.site_recovery.service import Service
-from emulators.azure.site_recovery.wire import FORWARD, TYPE, VAULT, Json, listing
+from emulators.azure.site_recovery.wire import FORWARD, RCM, REVERSE, TYPE, VAULT, Json, last_segment, listing, parse_time, same
 
 _ALERT = "defaultAlertSetting"
 
 #: Values of `vmwareToAzureProviderType`: null or the appliance's provider is modernized, `Vmware` classic (TOP-015).
 _KINDS = (None, MODERNIZED.fabric_type, "Vmware")
 
-#: What the agent of 2018 runs on (CFG-001, CFG-002), by operating system.
+_NAMESPACE = "Microsoft.RecoveryServices"
+_PROVIDER = f"/subscriptions/{{subscriptionId}}/resourceGroups/{{resourceGroupName}}/providers/{_NAMESPACE}"
+
+_WINDOWS = ("Windows", "Windows Server", "2008 R2 SP1, 2012, 2012 R2, 2016")
+_LINUX = (
+    ("Linux", "Red Hat Enterprise Linux", "5.2-5.11, 6.1-6.10, 7.0-7.7"),
+    ("Linux", "CentOS", "5.2-5.11, 6.1-6.10, 7.0-7.7"),
+    ("Linux", "Ubuntu", "14.04, 16.04"),
+    ("Linux", "Debian", "7, 8"),
+    ("Linux", "SUSE Linux Enterprise Server", "11 SP3, 11 SP4, 12 SP1-SP4"),
+    ("Linux", "Oracle Linux", "6.4-6.10, 7.0-7.6"),
+)
+#: What agents run on (CFG-001, CFG-002), by replication provider: operating system, name, versions.
 _SUPPORTED = {
-    "Windows": ("Windows Server 2008 R2", "Windows Server 2012", "Windows Server 2012 R2", "Windows Server 2016"),
-    "Linux": ("Red Hat Enterprise Linux", "CentOS", "Ubuntu", "Debian", "SUSE Linux Enterprise Server", "Oracle Linux"),
+    FORWARD: (_WINDOWS, *_LINUX),
+    REVERSE: (_WINDOWS, *_LINUX),
+    RCM: (
+        ("Windows", "Windows Server", "2008 R2 SP1, 2012, 2012 R2, 2016, 2019, 2022"),
+        ("Linux", "Red Hat Enterprise Linux", "6.1-6.10, 7.0-7.9, 8.0-8.8, 9.0, 9.1"),
+        ("Linux", "Ubuntu", "14.04, 16.04, 18.04, 20.04, 22.04"),
+        *_LINUX[1:2],
+        *_LINUX[3:],
+    ),
+}
+
+#: What `$filter` may name in the list of events.
+_EVENT_FIELDS: dict[str, Callable[[Json], Any]] = {
+    "eventcode": lambda event: event["properties"]["eventCode"],
+    "severity": lambda event: event["properties"]["severity"],
+    "eventtype": lambda event: event["properties"]["eventType"],
+    "fabricname": lambda event: [event["properties"]["fabricId"], last_segment(event["properties"]["fabricId"])],
+    "affectedobjectfriendlyname": lambda event: event["properties"]["affectedObjectFriendlyName"],
+    "affectedobjectcorrelationid": lambda event: event["properties"]["affectedObjectCorrelationId"],
+    "starttime": lambda event: parse_time(event["properties"]["timeOfOccurrence"]),
+    "endtime": lambda event: parse_time(event["properties"]["timeOfOccurrence"]),
 }
 
 
@@ -33,7 +68,7 @@ class VaultInformation:
 
     @operation("GET", VAULT + "/replicationEvents")
     def list_events(self, call: Call) -> Answer:
-        return Answer(200, listing(self.service.vault(call).events[::-1]))
+        return Answer(200, listing(chosen(call, self.service.vault(call).events[::-1], _EVENT_FIELDS)))
 
     @operation("GET", VAULT + "/replicationEvents/{eventName}")
     def get_event(self, call: Call) -> Answer:
@@ -123,7 +158,7 @@ class VaultInformation:
         for item in items:
             level = health.replication_health(item)
             counts[level] = counts.get(level, 0) + 1
-        connected = sum(self.service.connected(self.service.server(fabric)) for fabric in vault.fabrics.values())
+        connected = sum(all(map(self.service.connected, self.service.servers(fabric))) for fabric in vault.fabrics.values())
         fabrics = {"Normal": connected, "Critical": len(vault.fabrics) - connected}
         return {
             "id": f"{vault.id}/replicationVaultHealth/Default",
@@ -143,21 +178,41 @@ class VaultInformation:
     def list_appliances(self, call: Call) -> Answer:
         """The replication appliances; a classic vault has none."""
         vault = self.service.vault(call)
-        found = [appliance_json(self.service, fabric) for fabric in vault.fabrics.values() if fabric.profile is MODERNIZED]
+        wanted = [value for name, _, value in conditions(call) if name == "providertype"]
+        fabrics = [fabric for fabric in vault.fabrics.values() if fabric.profile is MODERNIZED]
+        fits = wanted in ([], [MODERNIZED.fabric_type])
+        found = [appliance_json(self.service, fabric, one) for fabric in fabrics if fits for one in self.service.servers(fabric)]
         details = {"instanceType": MODERNIZED.fabric_type, "appliances": found}
         return Answer(200, {"value": [{"properties": {"providerSpecificDetails": details}}] if found else []})
 
     @operation("GET", VAULT + "/replicationSupportedOperatingSystems")
     def supported(self, call: Call) -> Answer:
         vault = self.service.vault(call)
-        systems = [{"osName": name, "osType": kind, "osVersions": []} for kind, names in _SUPPORTED.items() for name in names]
-        wanted = call.query.get("instancetype", FORWARD)
+        wanted = call.query.get("instancetype") or "A2A"  # without a name only that one came back (asr-wire section 10)
+        systems = _SUPPORTED.get(next((kind for kind in _SUPPORTED if same(kind, wanted)), ""), ())
+        shown = [{"osName": name, "osType": kind, "osVersions": _versions(versions)} for kind, name, versions in systems]
         return Answer(200, {
             "id": f"{vault.id}/replicationSupportedOperatingSystems/Default",
             "name": "Default",
             "type": TYPE + "replicationSupportedOperatingSystems",
-            "properties": {"supportedOsList": [{"instanceType": wanted, "supportedOs": systems}] if wanted == FORWARD else []},
+            "properties": {"supportedOsList": [{"instanceType": wanted, "supportedOs": shown}]},
         })  # fmt: skip
+
+    @operation("GET", _PROVIDER + "/operations")
+    def operations(self, call: Call) -> Answer:
+        """What a role may name of this provider, read off the operations that are built."""
+        actions = sorted({one.action for one in self.service.arm.router.endpoints if one.action.startswith(f"{_NAMESPACE}/")})
+        return Answer(200, listing([_discovery(action) for action in actions]))
+
+
+def _versions(text: str) -> list[Json]:
+    return [{"version": version.strip(), "servicePack": None} for version in text.split(",") if version.strip()]
+
+
+def _discovery(action: str) -> Json:
+    kind, verb = action.split("/", 1)[1].rsplit("/", 1)
+    words = {"provider": "Microsoft Recovery Services", "resource": kind, "operation": verb, "description": action}
+    return {"name": action, "display": words, "origin": "user", "properties": None}
 
 
 def _alert(vault: Vault) -> Json:

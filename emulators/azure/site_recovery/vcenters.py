@@ -40,15 +40,12 @@ class VCenters:
         body = call.content()
         name = call["vCenterName"]
         account = str(read(body, "properties.runAsAccountId", str, required=True))
-        if account not in {str(known.get("accountId")) for known in service.server(fabric).run_as_accounts}:
-            raise refuse(
-                "malformed", f"The configuration server has no run-as account '{account}'.", activity=call.correlation_id
-            )
+        self._check_account(call, fabric, account)
         vcenter = VCenter(
             name=name,
             friendly=str(read(body, "properties.friendlyName", str, name)),
             address=str(read(body, "properties.ipAddress", str, required=True)),
-            port=str(read(body, "properties.port", str, "443")),
+            port=_port(call, str(read(body, "properties.port", str, "443"))),
             account=account,
             process_server=str(read(body, "properties.processServerId", str, "")),
             internal=stable_guid(fabric.id, name),
@@ -77,6 +74,38 @@ class VCenters:
             resource=f"{fabric.id}/replicationvCenters/{name}", result=lambda: Answer(200, self.json(fabric, vcenter)),
         )  # fmt: skip
 
+    @operation("PATCH", _VCENTER)
+    def update(self, call: Call) -> Answer:
+        """DIS-006: another address, account or name. Discovery moves; running replication is not touched."""
+        service = self.service
+        fabric, vcenter = self._need(call)
+        given = read(call.content(), "properties", dict, required=True)
+        new = {
+            "friendly": str(read(given, "friendlyName", str, vcenter.friendly)),
+            "address": str(read(given, "ipAddress", str, vcenter.address)),
+            "port": _port(call, str(read(given, "port", str, vcenter.port))),
+            "account": str(read(given, "runAsAccountId", str, vcenter.account)),
+            "process_server": str(read(given, "processServerId", str, vcenter.process_server)),
+        }
+        self._check_account(call, fabric, new["account"])
+
+        def work(job: Job) -> Work:
+            with job.task(0):
+                wish = {
+                    "vCenterId": vcenter.internal, "friendlyName": new["friendly"], "address": new["address"],
+                    "port": int(new["port"]), "runAsAccountId": new["account"],
+                }  # fmt: skip
+                output = yield from service.ask(service.need_server(fabric), "add-vcenter", wish, job=job)
+                for name, value in new.items():
+                    setattr(vcenter, name, value)
+                vcenter.infrastructure, vcenter.version = output.get("infrastructureId"), str(output.get("version") or "")
+                vcenter.status, vcenter.last_heartbeat = "Connected", service.now()
+
+        return service.start(
+            call, service.vault(call), "UpdateVCenter", (vcenter.infrastructure or vcenter.address, vcenter.friendly), work,
+            resource=f"{fabric.id}/replicationvCenters/{vcenter.name}", result=lambda: Answer(200, self.json(fabric, vcenter)),
+        )  # fmt: skip
+
     @operation("DELETE", _VCENTER)
     def remove(self, call: Call) -> Answer:
         service = self.service
@@ -93,6 +122,12 @@ class VCenters:
 
         target = (vcenter.infrastructure or vcenter.address, vcenter.friendly)
         return service.start(call, service.vault(call), "RemoveVCenter", target, work)
+
+    def _check_account(self, call: Call, fabric: Fabric, account: str) -> None:
+        known = {str(known.get("accountId")) for known in self.service.server(fabric).run_as_accounts}
+        if account not in known:
+            text = f"The configuration server has no run-as account '{account}'."
+            raise refuse("malformed", text, activity=call.correlation_id)
 
     def _need(self, call: Call) -> tuple[Fabric, VCenter]:
         fabric = self.service.fabric(call)
@@ -122,3 +157,9 @@ class VCenters:
             "id": f"{fabric.id}/replicationvCenters/{vcenter.name}",
             "properties": properties,
         }
+
+
+def _port(call: Call, text: str) -> str:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise refuse("malformed", f"'{text}' is not a port.", activity=call.correlation_id)
+    return text

@@ -36,7 +36,7 @@ def item_json(service: Service, item: Item, *, thin: bool = False) -> Json:
         "protectableItemId": None
         if item.profile is MODERNIZED
         else f"{fabric.container_id}/replicationProtectableItems/{item.machine_id}",
-        "recoveryServicesProviderId": _provider_id(service, fabric),
+        "recoveryServicesProviderId": _provider_id(service, fabric, item),
         "primaryFabricFriendlyName": fabric.friendly,
         "primaryFabricProvider": fabric.profile.fabric_provider,
         "recoveryFabricFriendlyName": AZURE if forward else fabric.friendly,
@@ -74,11 +74,11 @@ def item_json(service: Service, item: Item, *, thin: bool = False) -> Json:
     return {"id": item.id, "name": item.name, "type": ITEM_TYPE, "properties": properties}
 
 
-def _provider_id(service: Service, fabric: Fabric) -> str:
+def _provider_id(service: Service, fabric: Fabric, item: Item) -> str:
     """The provider of an item. That of an appliance ends with the appliance's id, not its name (asr-wire section 3)."""
     if fabric.profile is not MODERNIZED:
         return fabric.provider_id
-    return f"{fabric.id}/replicationRecoveryServicesProviders/{appliances.appliance_id(service, fabric)}"
+    return f"{fabric.id}/replicationRecoveryServicesProviders/{appliances.appliance_id(service.server_of(item), fabric)}"
 
 
 def allowed_operations(item: Item) -> list[str]:

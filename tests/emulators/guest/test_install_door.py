@@ -29,7 +29,7 @@ def caller() -> tuple[Host, list[Mapping[str, Any]]]:
         installed.clear()
         return {}
 
-    machine.listen(DOOR_PORTS["LINUX"], InstallDoor("root", "secret", install, uninstall))
+    machine.listen(DOOR_PORTS["LINUX"], InstallDoor("root", "secret", install, uninstall, install))
     return network.host("configuration-server", ONPREM), installed
 
 

@@ -14,7 +14,7 @@ from scripted_site import Site, failback_body, failover_body
         ({"targetAzureSubnetId": "other"}, "TargetNetworkMissing"),
         ({"storageAccountId": "/subscriptions/x/nothing"}, "TargetStorageAccountMissing"),
         ({"targetAzureVmName": "web_01"}, "TargetNameInvalid"),  # CFG-006
-        ({"instanceType": "InMageRcm"}, "InvalidInput"),
+        ({"instanceType": "InMageRcm"}, "ScenarioNotSupported"),
     ],
 )
 def test_enable_names_what_is_missing(site: Site, change: dict[str, Any], code: str) -> None:
