@@ -11,6 +11,7 @@ from emulators.azure.automation import AutomationAccounts, RunbookJobs, Runbooks
 from emulators.azure.automation.kinds import ACCOUNT as AUTOMATION_ACCOUNT
 from emulators.azure.compute import AvailabilitySets, Disks, Sizes, VirtualMachines
 from emulators.azure.compute.kinds import AVAILABILITY_SET, DISK, MACHINE
+from emulators.azure.deployments import Deployments
 from emulators.azure.entra import Client, Entra, Identity, Issuer
 from emulators.azure.failover import FailoverMachines
 from emulators.azure.locks import LockOperations
@@ -178,7 +179,8 @@ class Azure:
 
     def _register(self) -> None:
         providers = (
-            self.resources, Namespaces(self.arm), Tags(self.arm), self.authorization, LockOperations(self.arm),
+            self.resources, Deployments(self.arm, self.resources), Namespaces(self.arm), Tags(self.arm),
+            self.authorization, LockOperations(self.arm),
             self.vaults, self.storage_accounts, self.networks, self.interfaces,
             self.security_groups, self.public_addresses, self.local_gateways, self.gateways, self.connections, self.circuits,
             self.disks, self.machines, self.availability_sets, self.sizes,

@@ -1,6 +1,6 @@
 """What goes in and out of an operation of Resource Manager: `Call`, `Answer` and `Refusal`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,3 +96,20 @@ def read(body: Mapping[str, Any] | None, path: str, kind: type, default: Any = N
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise Refusal(400, "InvalidRequestContent", f"The request content was invalid: '{path}' must be {_KINDS[kind]}.")
     return value
+
+
+def read_choice(
+    body: Mapping[str, Any] | None, path: str, choices: Iterable[str], default: str = "", *, code: str = "InvalidParameter"
+) -> str:
+    """The value at `path` as `choices` spell it; callers may write it in any case. `default` "" makes it required.
+
+    Raises `Refusal` 400 with `code` for another word.
+    """
+    known = tuple(choices)
+    text: str = read(body, path, str, default, required=not default)
+    found = next((one for one in known if one.lower() == text.lower()), None)
+    if found is None:
+        raise Refusal(
+            400, code, f"The value '{text}' of parameter '{path}' is not valid; it is one of {', '.join(known)}.", target=path
+        )
+    return found

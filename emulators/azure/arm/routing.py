@@ -11,6 +11,9 @@ from emulators.azure.arm.messages import Answer, Call, Refusal
 
 Handler = Callable[[Call], Answer]
 
+#: Words of a scope as ids have them.
+_SPELLED = {"subscriptions": "subscriptions", "resourcegroups": "resourceGroups", "providers": "providers"}
+
 #: How the template of an extension begins.
 SCOPE = "/{scope}"
 
@@ -30,6 +33,11 @@ class Endpoint:
     names: tuple[str, ...]
     needs_group: bool
     text: bool = False
+
+    def path(self, parameters: dict[str, str]) -> str:
+        """The path with the template's spelling and the caller's names: what an id looks like."""
+        segments = [parameters[part[1:-1]] if part.startswith("{") else part for part in self.template.split("/")[1:]]
+        return "/" + "/".join(segments).lstrip("/")
 
 
 @dataclass(slots=True)
@@ -126,6 +134,7 @@ class Router:
         scope = segments[:at]
         if at < 2 or scope[0].lower() != "subscriptions":
             return None
+        scope[0::2] = [_SPELLED.get(word.lower(), word) for word in scope[0::2]]
         nodes: list[_Node] = []
         values = _walk(self._extensions, segments[at:], 0, [], method, nodes)
         if values is None:

@@ -161,6 +161,8 @@ class Arm:
                 raise
             endpoint, call.parameters = self.router.match("GET", call.path)
         call.template = endpoint.template
+        if call.method == "PUT":  # what it makes has an id as Azure spells it
+            call.path = endpoint.path(call.parameters)
         return endpoint
 
     def _check_registered(self, call: Call) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
+from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read, read_choice
 from emulators.azure.compute.disks import Disks
 from emulators.azure.compute.kinds import AVAILABILITY_SET, DISK, GIB, MACHINE, SIZES, size_named
 from emulators.azure.compute.power import Power, instance_view
@@ -12,6 +12,9 @@ from emulators.azure.outside import GuestHooks
 from emulators.azure.provisioning import provision, touch, withdraw
 from emulators.azure.tracked import add_reads, located, need_reference, tags_of
 from emulators.clock import Process, iso
+
+#: Where a disk of a machine comes from.
+_OPTIONS = ("Attach", "Empty", "FromImage")
 
 #: Emulated seconds a machine's power operation takes.
 _POWER_SECONDS = {"start": 30, "powerOff": 20, "deallocate": 40, "restart": 40}
@@ -265,7 +268,7 @@ class VirtualMachines:
         wanted = [(path.rsplit("/", 1)[1] + "_OsDisk_1", os_disk, None)]
         wanted += [(f"{path.rsplit('/', 1)[1]}_disk{at + 2}", entry, luns[at]) for at, entry in enumerate(entries)]
         for _, entry, _ in wanted:
-            if read(entry, "createOption", str, "Attach") == "Attach":
+            if read_choice(entry, "createOption", _OPTIONS, "Attach") == "Attach":
                 self._free_disk(path, read(entry, "managedDisk.id", str, required=True))
         shown = [self._disk_entry(path, head, default, entry, lun, made) for default, entry, lun in wanted]
         kept: Json = {"osDisk": shown[0], "dataDisks": shown[1:]}
@@ -274,10 +277,10 @@ class VirtualMachines:
         return kept
 
     def _disk_entry(self, path: str, head: Json, default: str, entry: Json, lun: int | None, made: list[Resource]) -> Json:
-        option = read(entry, "createOption", str, "Attach")
+        option = read_choice(entry, "createOption", _OPTIONS, "Attach")
         if option == "Attach":
             disk = self.arm.store.need(entry["managedDisk"]["id"])
-        elif option in ("Empty", "FromImage"):
+        else:
             size = read(entry, "diskSizeGB", int, 30) * GIB
             name = read(entry, "name", str, default)
             parent = path.rsplit("/providers/", 1)[0]
@@ -286,8 +289,6 @@ class VirtualMachines:
                 f"{parent}/providers/{DISK.type}/{name}", {"location": head["location"]}, place=None, size_bytes=size, sku=sku
             )
             made.append(disk)
-        else:
-            raise Refusal(400, "InvalidParameter", f"'{option}' is not a supported createOption.", target="createOption")
         os_type = read(entry, "osType", str, disk.properties.get("osType", "Linux"))
         return disk_entry(disk, lun=lun, os_type=os_type, option=option, delete=read(entry, "deleteOption", str, "Detach"))
 

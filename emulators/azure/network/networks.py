@@ -44,10 +44,10 @@ class VirtualNetworks:
                 400, "InvalidRequestContent", "The request content was invalid: a virtual network needs an address prefix."
             )
         network = existing or Resource(call.path, NETWORK.type, {"etag": ""})
-        wanted = [
-            self._subnet(network.id, _named(entry, call.path), entry, prefixes)
-            for entry in read(body, "properties.subnets", list, [])
-        ]
+        given = read(body, "properties.subnets", list)
+        if given is None:  # a body that does not speak of subnets leaves them as they are
+            given = [{**subnet.json(), "name": subnet.name} for subnet in self.subnets(network)]
+        wanted = [self._subnet(network.id, _named(entry, call.path), entry, prefixes) for entry in given]
         _no_overlap(network.name, wanted)
         self._check_dropped(network, wanted)
         network.body.update(head)
