@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
+from harness.picture import timeline, traffic
 from harness.record import Record
 from harness.verdict import CONFORMANT, PASS, WITH_EXEMPTIONS
 
@@ -18,6 +19,7 @@ details details { margin-left: 1.5rem } .source { color: GrayText; margin: .2rem
 .v { display: inline-block; min-width: 6.5rem; font-weight: 600 }
 .pass { color: var(--good) } .fail, .error { color: var(--bad) } .inconclusive, .unobservable { color: var(--odd) }
 .unsupported { color: var(--quiet) } .seen { color: var(--bad) }
+svg { display: block; max-width: 100%; height: auto; margin: .4rem 0 .8rem }
 """
 
 
@@ -89,6 +91,10 @@ def _case(case: dict[str, Any]) -> Iterator[str]:
     for step in case["steps"]:
         yield f"<tr><td>{step['ended']:.0f} s<td>{step['part']}<td>{escape(step['step'])}<td>{escape(step['seen'])}</tr>"
     yield "</table>"
+    pictures = timeline(case) + traffic(case)
+    if pictures:
+        shown = "" if verdict == PASS else " open"
+        yield f"<details{shown}><summary>timeline and traffic</summary>{pictures}</details>"
     if verdict != PASS:
         yield f"<p class=seen>{escape(case['judgement'])} ({escape(case['place'])}); seen: {escape(case['seen'])}</p>"
     yield "</details>"

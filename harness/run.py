@@ -88,7 +88,7 @@ class Run:
     world: World
     setup: Setup
     description: Description
-    deadline: float
+    opened: float  #: when the world opened
     answer: Answer | None = None
     before: dict[str, Seen] = field(default_factory=dict)
     flows_before: dict[tuple[str, str, int], int] = field(default_factory=dict)
@@ -99,9 +99,13 @@ class Run:
 
     def wait(self, seconds: float) -> None:
         """Pass emulated time, or raise `OutOfBudgetError`."""
-        if self.world.now() + seconds > self.deadline:
+        if self.world.now() + seconds > self.opened + BUDGET_SECONDS:
             raise OutOfBudgetError(f"more than {BUDGET_SECONDS / 3600:.0f} emulated hours")
         self.world.wait(seconds)
+
+    def since(self, time: float) -> str:
+        """A moment for people: emulated seconds since the world opened."""
+        return f"{time - self.opened:.0f} s"
 
     def wait_until(self, holds: Callable[[], bool], seconds: float) -> bool:
         """Pass time in small steps until it holds, at most `seconds`."""

@@ -8,13 +8,12 @@ An `Attempt` is the same in three steps, for callers that need them apart.
 import hashlib
 import traceback
 from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, replace
 
 from harness.cases import Case
 from harness.product import Description, Product, Setup, UnobservableError, Unsupported, WorldFactory
 from harness.run import (
-    BUDGET_SECONDS,
     DriverError,
     Judgement,
     OutOfBudgetError,
@@ -95,6 +94,7 @@ class Attempt:
     def close(self) -> None:
         """Ends the session and the world. If that fails nothing may be concluded."""
         self._step = None
+        self._keep_evidence()
         try:
             self._open.close()
         except Exception as problem:
@@ -106,7 +106,7 @@ class Attempt:
         world = self._open.enter_context(self.worlds.open(self.setup))
         session = self._open.enter_context(self.product.open(world, self.setup))
         self._opened = world.now()
-        return Run(session, world, self.setup, description, deadline=self._opened + BUDGET_SECONDS)
+        return Run(session, world, self.setup, description, self._opened)
 
     def _do(self, part: str, steps: tuple[Step, ...]) -> None:
         run = self._running
@@ -119,6 +119,19 @@ class Attempt:
             self._note(part, step, began, show(run.answer) if run.answer is not before else "")
             if isinstance(run.answer, Unsupported):
                 raise UnsupportedError(run.answer.what)
+
+    def _keep_evidence(self) -> None:
+        """Traffic and events as they were at the end. A driver that cannot show them, or any more, leaves none."""
+        if self._run is None or self.result.verdict == ERROR:
+            return
+        run, since = self._run, self._opened
+        with suppress(Exception):
+            self.result.flows = [
+                {**asdict(flow), "first": round(flow.first - since, 3), "last": round(flow.last - since, 3)}
+                for flow in run.flows()
+            ]
+        with suppress(Exception):
+            self.result.events = [{**asdict(event), "time": round(event.time - since, 3)} for event in run.session.events()]
 
     def _judge(self, part: str, steps: tuple[Step, ...]) -> None:
         run = self._running

@@ -37,6 +37,8 @@ class Result:
     seen: str = ""
     seed: int = 0
     steps: list[StepRecord] = field(default_factory=list)
+    flows: list[dict[str, Any]] = field(default_factory=list)  #: what crossed the network since the set-up ended
+    events: list[dict[str, Any]] = field(default_factory=list)  #: what the product began and ended, since the world opened
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)

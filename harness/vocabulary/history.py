@@ -33,7 +33,17 @@ def flows(
         and (at_least_bytes is None or total >= at_least_bytes)
         and (tls is None or all(flow.tls == tls for flow in seen))
     )
-    return Judgement(holds, _traffic(seen))
+    return Judgement(holds, _first(run, seen, exactly, tls) + _traffic(seen))
+
+
+def _first(run: Run, seen: list[Flow], exactly: list[Wanted] | None, tls: bool | None) -> str:
+    """The first flow that should not be, and when it began."""
+    wrong = [flow for flow in seen if exactly is not None and (flow.source, flow.destination, flow.port) not in exactly]
+    wrong += [flow for flow in seen if tls is not None and flow.tls != tls]
+    if not wrong:
+        return ""
+    one = min(wrong, key=lambda flow: flow.first)
+    return f"first {one.source} to {one.destination}:{one.port} at {run.since(one.first)}; in all: "
 
 
 def _matches(flow: Flow, source: str | None, destination: str | None, port: int | None) -> bool:
@@ -55,7 +65,7 @@ def flow_order(run: Run, flows: list[Wanted]) -> Judgement:
     if missing:
         return Judgement(False, "never seen: " + "; ".join(f"{a} to {b}:{port}" for a, b, port in missing))
     times = [first[wanted] for wanted in flows]
-    return Judgement(times == sorted(times), "; ".join(f"{a} to {b}:{p} at {first[a, b, p]:.0f}" for a, b, p in flows))
+    return Judgement(times == sorted(times), "; ".join(f"{a} to {b}:{p} at {run.since(first[a, b, p])}" for a, b, p in flows))
 
 
 def _starts(run: Run, vms: list[str], side: str) -> tuple[dict[str, tuple[float, float]], list[str]]:
@@ -85,7 +95,8 @@ def start_order(run: Run, groups: list[list[str]], side: str = "azure") -> Judge
         early = [vm for vm in group if found[vm][0] < ready]
         if early:
             return Judgement(
-                False, f"{early[0]} began to start at {found[early[0]][0]:.0f}, the group before was up at {ready:.0f}"
+                False,
+                f"{early[0]} began to start at {run.since(found[early[0]][0])}, the group before was up at {run.since(ready)}",
             )
         ready = max([ready, *(found[vm][1] for vm in group)])
     return Judgement(True, "in order")
@@ -99,19 +110,20 @@ def started_together(run: Run, vms: list[str], side: str = "azure") -> Judgement
     last_begin = max(begin for begin, _ in found.values())
     first_end = min(end for _, end in found.values())
     at_once = len({begin for begin, _ in found.values()}) == 1
-    return Judgement(
-        at_once or last_begin < first_end, f"the last began at {last_begin:.0f}, the first was up at {first_end:.0f}"
-    )
+    seen = f"the last began at {run.since(last_begin)}, the first was up at {run.since(first_end)}"
+    return Judgement(at_once or last_begin < first_end, seen)
 
 
 def event_order(run: Run, vm: str, events: list[tuple[str, str]]) -> Judgement:
     """These events of the machine, each as [kind, side], happened in this order (others may lie between)."""
     left = list(events)
-    history = [(event.kind, event.side) for event in sorted(run.session.events(), key=_when) if event.vm == vm]
-    for happened in history:
-        if left and happened == left[0]:
+    history = [event for event in sorted(run.session.events(), key=_when) if event.vm == vm]
+    for event in history:
+        if left and (event.kind, event.side) == left[0]:
             left.pop(0)
-    return Judgement(not left, "; ".join(f"{kind} {side}" for kind, side in history) or f"no events of {vm}")
+    missed = f"{left[0][0]} {left[0][1]} did not come in its place; " if left else ""
+    told = "; ".join(f"{event.kind} {event.side} at {run.since(event.time)}" for event in history)
+    return Judgement(not left, missed + (told or f"no events of {vm}"))
 
 
 # judgements on judgements --------------------------------------------------------------------------------------------------
@@ -150,14 +162,15 @@ def never(run: Run, for_minutes: float, *, judgements: Any) -> Judgement:
     """The judgements do not all hold at any moment while so many minutes pass."""
     held = run.wait_until(lambda: judge(run, judgements) is None, for_minutes * 60)
     texts = " and ".join(step.text for step in judgements)
-    return Judgement(not held, f"{texts} {'held' if held else 'never held'}")
+    return Judgement(not held, f"{texts} {'held at ' + run.since(run.world.now()) if held else 'never held'}")
 
 
 def still(run: Run, for_minutes: float, *, judgements: Any) -> Judgement:
     """The judgements hold at every moment while so many minutes pass."""
     broke = run.wait_until(lambda: judge(run, judgements) is not None, for_minutes * 60)
     failed = judge(run, judgements)
-    return Judgement(not broke, f"{failed[0].text}: {failed[1].seen}" if failed else "held")
+    when = run.since(run.world.now())
+    return Judgement(not broke, f"at {when}: {failed[0].text}: {failed[1].seen}" if failed else "held")
 
 
 WORDS = (

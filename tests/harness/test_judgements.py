@@ -82,10 +82,40 @@ def test_flows_count_from_the_end_of_the_set_up(scenario: Scenario, then: str, v
 def test_traffic_that_was_not_tls_is_named(scenario: Scenario) -> None:
     class Plain(toy.ToyWorld):
         def flows(self) -> list[Flow]:
-            return [Flow("web", "process-server", 9443, 10, tls=False)] if self.time > 1_528_099_200 else []
+            begun = 1_528_099_260.0
+            return [Flow("web", "process-server", 9443, 10, tls=False, first=begun, last=begun)] if self.time > begun else []
 
     (result,) = scenario("one: {when: [{wait: {minutes: 5}}], then: [{flows: {tls: true}}]}", product=_in(Plain))
-    assert (result.verdict, result.seen) == ("fail", "web to process-server:9443 10 bytes not TLS")
+    seen = "first web to process-server:9443 at 60 s; in all: web to process-server:9443 10 bytes not TLS"
+    assert (result.verdict, result.seen) == ("fail", seen)
+    assert result.flows == [
+        {"source": "web", "destination": "process-server", "port": 9443, "bytes": 10, "tls": False, "first": 60.0, "last": 60.0}
+    ]
+
+
+def test_the_first_offending_event_is_shown_with_its_time(scenario: Scenario) -> None:
+    (plan,) = scenario(
+        """
+        one:
+          given: [{plan: {name: shop, groups: [[db], [web]]}}]
+          when: [{wait: {minutes: 10}}, {run: {plan: shop, to: azure}}]
+          then: [{start_order: {groups: [[db], [web]]}}]
+        """,
+        product=toy.wrong("groups-overlap"),
+        needs="recovery-plans",
+    )
+    assert plan.seen == "web began to start at 900 s, the group before was up at 960 s"
+    assert [(event["time"], event["kind"], event["vm"]) for event in plan.events] == [
+        (900.0, "starting", "db"), (900.0, "starting", "web"), (960.0, "started", "db"), (960.0, "started", "web"),
+    ]  # fmt: skip
+    (never,) = scenario(
+        "one: {given: [{protected: {vms: [web]}}], then: [{never: {for_minutes: 30, recovery_points: {vm: web, at_least: 4}}}]}"
+    )
+    assert never.seen == "recovery_points: {vm: web, at_least: 4} held at 1200 s"
+    (still,) = scenario(
+        "one: {given: [{protected: {vms: [web]}}], then: [{still: {for_minutes: 30, recovery_points: {vm: web, at_most: 2}}}]}"
+    )
+    assert still.seen.startswith("at 900 s: recovery_points: ")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ def test_reports_come_from_the_record(tmp_path: Path) -> None:
     assert "not conformant" in page
     assert "<details open><summary><span class='v fail'>fail</span>" in page
     assert "refused: {because: snapshot-present}" in page
+    assert page.count("<title>what happened when</title>") == 31
+    assert ":9443  " in page, "who talked to whom, with port and bytes"
     assert "http" not in page.replace("https://", "http"), "nothing is fetched from elsewhere"
 
 
