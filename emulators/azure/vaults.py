@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import orjson
 
-from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
+from emulators.azure.arm import Answer, Arm, Call, Json, Operation, Refusal, Resource, operation, read
 from emulators.azure.tracked import Kind, add_reads, located, tags_of
 from emulators.clock import Process, iso
 
@@ -20,6 +20,12 @@ VAULT = Kind(
     "Vault names have 2 to 50 letters, digits and hyphens and start with a letter.",
     code="InvalidVaultName",
 )
+
+#: What a vault that says nothing of its alerts has.
+_MONITORING: Json = {
+    "azureMonitorAlertSettings": {"alertsForAllJobFailures": "Enabled"},
+    "classicAlertSettings": {"alertsForCriticalOperations": "Enabled"},
+}
 
 #: A registration key is good for five days.
 KEY_SECONDS = 5 * 24 * 3600
@@ -53,7 +59,13 @@ class Vaults:
             self._touch(existing)
             return Answer(200, existing.json())
         vault = Resource(call.path, VAULT.type, {**head, "sku": read(body, "sku", dict, {"name": sku})})
-        vault.body["properties"] = {"provisioningState": "Provisioning"}
+        vault.body["properties"] = {
+            "provisioningState": "Provisioning",
+            "privateEndpointStateForBackup": "None",
+            "privateEndpointStateForSiteRecovery": "None",
+            "encryption": read(body, "properties.encryption", dict),
+            "monitoringSettings": read(body, "properties.monitoringSettings", dict, _MONITORING),
+        }
         vault.hidden = {
             "created": self.arm.clock.now(),
             "integrity_key": base64.b64encode(self.arm.clock.random_bytes(64)).decode(),
@@ -69,8 +81,11 @@ class Vaults:
             operation_id=name,
             status_path=f"{vault.id}/operationStatus/{name}",
             result_path=f"{vault.id}/operationResults/{name}",
+            document=_provisioning,
         )
-        return self.arm.operations.answer(call, running, 201, vault.json(), location=False)
+        answer = self.arm.operations.answer(call, running, 201, vault.json(), location=False)
+        answer.headers["x-ms-ratelimit-remaining-subscription-resource-requests"] = "209"
+        return answer
 
     @operation("PATCH", VAULT.template)
     def update(self, call: Call) -> Answer:
@@ -182,8 +197,6 @@ class Vaults:
         with self.arm.lock:
             vault.properties.update(
                 provisioningState="Succeeded",
-                privateEndpointStateForBackup="None",
-                privateEndpointStateForSiteRecovery="None",
                 publicNetworkAccess="Enabled",
             )
             self._touch(vault)
@@ -207,6 +220,13 @@ class Vaults:
     def _touch(self, vault: Resource) -> None:
         stamp = iso(self.arm.clock.now()).replace(":", "%3A")
         vault.body["etag"] = f"W/\"datetime'{stamp}'\""
+
+
+def _provisioning(operation: Operation) -> Json:
+    """The status document of vaults, which has no times (asr-wire section 13)."""
+    error = {} if operation.error is None else {"error": operation.error}
+    name = {"id": operation.status_path, "name": operation.id, "status": operation.status}
+    return {**name, "percentComplete": 0.0, **error}
 
 
 def _vault_path(path: str) -> str:

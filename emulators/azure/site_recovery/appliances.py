@@ -7,15 +7,19 @@ from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Component, Fabric, Item, Policy, Vault
 from emulators.azure.site_recovery.refusals import Failure
 from emulators.azure.site_recovery.service import Service, policy_path
+from emulators.azure.site_recovery.states import is_forward
 from emulators.azure.site_recovery.wire import Json, last_segment, parse_time, same, stable_guid, whole_seconds
 
 OFFAZURE = "/providers/Microsoft.OffAzure/VMwareSites/"
 
 #: Role lists of a fabric that hold nothing but the appliance's id, name and health.
-_PLAIN_ROLES = ("rcmProxies", "pushInstallers", "replicationAgents", "marsAgents", "dras")
+_PLAIN_ROLES = ("rcmProxies", "pushInstallers", "replicationAgents", "marsAgents")
 
 #: Programs of an appliance besides the one that speaks to the service, as its heartbeat lists them.
 _PROGRAMS = ("processServers", "masterTargets")
+
+#: Memory and data disk of an appliance (TOP-016), in bytes.
+_MEMORY, _SPACE = 16 << 30, 620 << 30
 
 #: The policy a reprotect takes that names none.
 _FAILBACK_POLICY = "crashconsistency-policy-failback"
@@ -80,6 +84,7 @@ def _role(server: Component, one: str, health: str) -> Json:
         "id": one,
         "name": server.name,
         "biosId": server.machine_id,
+        "fabricObjectId": None,
         "fqdn": server.name,
         "version": server.version,
         "lastHeartbeatUtc": whole_seconds(server.seen),
@@ -107,6 +112,7 @@ def details(service: Service, fabric: Fabric, *, thin: bool = False) -> Json:
             _process_server(roles[one.id], entry) for one in servers for entry in one.heartbeat.get("processServers", [])
         ],
         **{name: list(roles.values()) for name in _PLAIN_ROLES},
+        "dras": [_provider(service, fabric, one, roles[one.id]) for one in servers],
         "reprotectAgents": [
             _reprotect_agent(roles[one.id], one.heartbeat, entry)
             for one in servers
@@ -120,9 +126,32 @@ def _own_role(service: Service, fabric: Fabric, server: Component) -> Json:
     return _role(server, appliance_id(server, fabric), "Normal" if healthy(service, server) else "Critical")
 
 
+def _provider(service: Service, fabric: Fabric, server: Component, role: Json) -> Json:
+    """The service provider of an appliance, with how many machines it serves in each direction."""
+    served = [is_forward(item) for item in fabric.items.values() if service.server_of(item) is server]
+    counts = {"forwardProtectedItemCount": sum(served), "reverseProtectedItemCount": len(served) - sum(served)}
+    return {name: value for name, value in role.items() if name not in ("fqdn", "fabricObjectId")} | counts
+
+
 def _process_server(role: Json, entry: Json) -> Json:
+    cached = int(entry.get("cacheBytes") or 0)
     return {
         **role,
+        "totalMemoryInBytes": _MEMORY,
+        "availableMemoryInBytes": _MEMORY // 2,
+        "usedMemoryInBytes": _MEMORY // 2,
+        "memoryUsagePercentage": 50.0,
+        "totalSpaceInBytes": _SPACE,
+        "availableSpaceInBytes": max(0, _SPACE - cached),
+        "usedSpaceInBytes": min(cached, _SPACE),
+        "freeSpacePercentage": round(100.0 * max(0, _SPACE - cached) / _SPACE, 2),
+        "processorUsagePercentage": 0.0,
+        "throughputStatus": "Healthy",
+        "systemLoad": 0,
+        "systemLoadStatus": "Healthy",
+        "diskUsageStatus": "Healthy",
+        "memoryUsageStatus": "Healthy",
+        "processorUsageStatus": "Healthy",
         "ipAddresses": [entry.get("address")],
         "protectedItemCount": int(entry.get("machineCount") or 0),
         "throughputUploadPendingDataInBytes": int(entry.get("uploadPendingBytes") or 0),
@@ -157,7 +186,7 @@ def appliance_json(service: Service, fabric: Fabric, server: Component) -> Json:
         "replicationAgent": role,
         "reprotectAgent": next(iter(agents), None),
         "marsAgent": role,
-        "dra": role,
+        "dra": _provider(service, fabric, server, role),
         "switchProviderBlockingErrorDetails": [],
     }
 

@@ -68,5 +68,5 @@ def _ready_made(vault: Vault) -> None:
         settings = {**_READY_MADE, **minutes}
         if provider == MODERNIZED.reverse:
             del settings["recoveryPointHistoryInMinutes"]
-        guid = stable_guid(vault.id, "policy", name)
-        vault.policies.setdefault(name, Policy(name, provider, {**settings, "enableMultiVmSync": "true"}, guid))
+        more = {"enableMultiVmSync": "true"} if provider == MODERNIZED.forward else {}
+        vault.policies.setdefault(name, Policy(name, provider, {**settings, **more}, stable_guid(vault.id, "policy", name)))

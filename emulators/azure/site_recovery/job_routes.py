@@ -30,7 +30,8 @@ class Jobs:
 
     @operation("GET", _JOB)
     def get(self, call: Call) -> Answer:
-        return Answer(200, self._need(call).json())
+        job = self._need(call)
+        return Answer(200, job.json(), {"x-ms-request-id": job.arm_id})
 
     @operation("POST", _JOB + "/cancel")
     def cancel(self, call: Call) -> Answer:

@@ -162,13 +162,19 @@ class Job:
             "targetObjectId": None if fresh else self.target_id,
             "targetObjectName": None if fresh else self.target_name,
             "targetInstanceType": "ProtectionEntity" if fresh else self.target_type,
-            "customDetails": None if thin else {**self.details, "instanceType": scenario.details},
+            "customDetails": None if thin else self._details(scenario.details, fresh),
         }
         if self.start is not None:
             properties["startTime"] = iso(self.start)
         if self.end is not None:
             properties["endTime"] = whole_seconds(self.end)
         return {"id": self.arm_id, "name": self.id, "type": TYPE + "replicationJobs", "properties": properties}
+
+    def _details(self, kind: str, fresh: bool) -> Json:
+        """customDetails: of the plainest kind and empty, until the job has begun."""
+        if fresh:
+            return {"instanceType": "AsrJobDetails", "affectedObjectDetails": {}}
+        return {**self.details, "instanceType": kind, "affectedObjectDetails": self.details.get("affectedObjectDetails", {})}
 
 
 def begin(task: JobTask, now: float) -> None:

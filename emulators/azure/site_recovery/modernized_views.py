@@ -84,7 +84,7 @@ def reverse(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "targetVmName": item.friendly,
         **_progress(item),
         "protectedDisks": [] if thin else [_failback_disk(item, disk) for disk in item.disks],
-        "mobilityAgentDetails": _agent(item) | {"reasonsBlockingUpgrade": ["UnsupportedProtectionScenario"]},
+        "mobilityAgentDetails": _agent_in_azure(item),
         "vmNics": [
             {
                 "macAddress": nic.get("macAddress"),
@@ -215,6 +215,11 @@ def _agent(item: Item) -> Json:
         "reasonsBlockingUpgrade": [],
         "isUpgradeable": "false",
     }
+
+
+def _agent_in_azure(item: Item) -> Json:
+    shown = _agent(item) | {"reasonsBlockingUpgrade": ["UnsupportedProtectionScenario"]}
+    return {name: value for name, value in shown.items() if name != "latestAgentReleaseDate"}
 
 
 def _nic(item: Item, nic: Json, primary: bool) -> Json:

@@ -8,6 +8,8 @@ from emulators.azure.site_recovery.refusals import missing, refuse
 from emulators.azure.site_recovery.service import Service, policy_path
 from emulators.azure.site_recovery.wire import (
     AZURE,
+    AZURE_CONTAINER,
+    AZURE_VMM,
     CONTAINER,
     FORWARD,
     RCM,
@@ -118,7 +120,7 @@ class Policies:
 
         details: Json = {"affectedObjectDetails": {}}
         return service.start(
-            call, vault, "RemoveProtectionProfile", (policy.guid, policy.name), work, details=details, resource=path
+            call, vault, "RemoveProtectionProfile", (policy.guid, policy.name), work, details=details, resource=path, dated=True
         )
 
     def _need(self, call: Call) -> tuple[Vault, Policy]:
@@ -133,7 +135,9 @@ class Policies:
         faults = self.service.rules.policy_faults(provider, settings)
         if faults:
             raise refuse("policy-invalid", "; ".join(faults) + ".", activity=call.correlation_id)
-        if provider in (RCM, RCM_FAILBACK):
+        if provider == RCM_FAILBACK:
+            return settings  # it knows the two frequencies only (POL-006)
+        if provider == RCM:
             settings["enableMultiVmSync"] = str(truth(given.get("enableMultiVmSync", "true"))).lower()
             return settings
         status = str(read(given, "multiVmSyncStatus", str, "Enable"))
@@ -202,12 +206,7 @@ class Mappings:
                     yield from job.rest(1.0)
             fabric.mappings[name.lower()] = mapping
 
-        azure, kind = target == AZURE, fabric.profile.fabric_type
-        details = {"affectedObjectDetails": {
-            "primaryCloudId": fabric.container, "primaryCloudName": fabric.friendly, "primaryVmmId": fabric.internal,
-            "primaryVmmName": fabric.friendly, "primaryFabricProviderId": kind,
-            "recoveryCloudName": AZURE if azure else fabric.friendly, "recoveryFabricProviderId": "Azure" if azure else kind,
-        }}  # fmt: skip
+        details = {"affectedObjectDetails": _affected(fabric, same(target, AZURE))}
         return service.start(
             call, vault, "AssociateProtectionProfile", (policy.guid, policy.name), work, details=details,
             resource=mapping_id(fabric, mapping), result=lambda: Answer(200, self.json(vault, fabric, mapping)),
@@ -283,6 +282,23 @@ class Mappings:
                 "policyFriendlyName": policy.name if policy is not None else None,
             },
         }
+
+
+def _affected(fabric: Fabric, azure: bool) -> Json:
+    """Clouds and servers of a mapping, as its job names them."""
+    kind = fabric.profile.fabric_type
+    return {
+        "primaryCloudId": fabric.container,
+        "primaryCloudName": fabric.friendly,
+        "recoveryCloudId": AZURE_CONTAINER if azure else fabric.container,
+        "recoveryCloudName": AZURE if azure else fabric.friendly,
+        "primaryVmmId": fabric.internal,
+        "primaryVmmName": fabric.friendly,
+        "recoveryVmmId": AZURE_VMM if azure else fabric.internal,
+        "recoveryVmmName": AZURE if azure else fabric.friendly,
+        "primaryFabricProviderId": kind,
+        "recoveryFabricProviderId": "Azure" if azure else kind,
+    }
 
 
 def _mapping_details(fabric: Fabric, mapping: Mapping) -> Json | None:

@@ -48,7 +48,7 @@ class ProcessServers:
                     yield from self._move(fabric, item, str(target["id"]), job)
 
         name = (str(source["id"]), str(source.get("name")))
-        return service.start(call, service.vault(call), "ProcessServerFailover", name, work, occupies=list(served))
+        return service.start(call, service.vault(call), "ProcessServerFailover", name, work, occupies=list(served), dated=True)
 
     def _move(self, fabric: Fabric, item: Item, target: str, job: Job) -> Work:
         server = self.service.need_server(fabric)

@@ -199,7 +199,7 @@ SCENARIOS: dict[str, Scenario] = {
         "Server",
         _ASR,
         _tasks(("ProcessServerFailoverTask", "ProcessServerFailoverTask", "Changing Process server")),
-        cancel=False,
+        cancel=True,
     ),
     "RefreshFabricLayout": Scenario(
         "Refresh server details",
@@ -329,7 +329,7 @@ SCENARIOS: dict[str, Scenario] = {
         _ITEM,
         _ASR,
         _tasks(("UpdateMobilityServiceTask", "UpdateMobilityServiceTask", "Updating Mobility Service")),
-        cancel=False,
+        cancel=True,
     ),
     "ResolveHealthErrors": Scenario(
         "Resolve health errors",

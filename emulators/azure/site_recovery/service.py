@@ -1,6 +1,7 @@
 """The heart of Site Recovery: finds vaults and objects, starts jobs, hands work to components, keeps the events."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from emulators.azure.arm import Answer, Arm, Call, Refusal, not_found
@@ -164,8 +165,11 @@ class Service:
         result: Callable[[], Answer] | None = None,
         occupies: list[Any] | None = None,
         recheck: Callable[[], None] | None = None,
+        dated: bool = False,
     ) -> Answer:
         """Start a job for a call: 202 with the URLs of its operation.
+
+        `dated`: x-ms-request-id is the client's with the time, as a few operations have it (asr-wire section 2).
 
         `result` answers the `Location` URL at the end; `occupies` are the objects that have no other job meanwhile.
         """
@@ -184,7 +188,7 @@ class Service:
         )
         self.run(job, work)
         answer = self.arm.operations.answer(call, job.operation)
-        answer.headers["x-ms-request-id"] = job.arm_id
+        answer.headers["x-ms-request-id"] = _dated(call, self.clock.utc()) if dated else job.arm_id
         return answer
 
     def new_job(
@@ -382,6 +386,11 @@ class Service:
         )
         del vault.events[:-5000]
         self.observe("event", name, description=text, severity=severity, object=friendly)
+
+
+def _dated(call: Call, now: datetime) -> str:
+    client = call.headers.get("x-ms-client-request-id", call.correlation_id)
+    return f"{client} {now.month}/{now.day}/{now.year} {now.hour % 12 or 12}:{now:%M:%S %p}"
 
 
 def policy_path(vault: Vault, policy: Policy) -> str:

@@ -67,11 +67,11 @@ class VCenters:
                 vcenter.infrastructure, vcenter.version = output.get("infrastructureId"), str(output.get("version") or "")
                 vcenter.status, vcenter.last_heartbeat = "Connected", service.now()
 
-        details = {"affectedObjectDetails": {
-            "primaryVmmId": fabric.internal, "primaryVmmName": fabric.friendly, "primaryFabricProviderId": "VMware"}}  # fmt: skip
+        details = _affected(fabric)
         return service.start(
             call, service.vault(call), "DiscoverVCenter", (vcenter.address, vcenter.friendly), work, details=details,
-            resource=f"{fabric.id}/replicationvCenters/{name}", result=lambda: Answer(200, self.json(fabric, vcenter)),
+            resource=f"{fabric.id}/replicationvCenters/{name}", dated=True,
+            result=lambda: Answer(200, self.json(fabric, vcenter)),
         )  # fmt: skip
 
     @operation("PATCH", _VCENTER)
@@ -103,6 +103,7 @@ class VCenters:
 
         return service.start(
             call, service.vault(call), "UpdateVCenter", (vcenter.infrastructure or vcenter.address, vcenter.friendly), work,
+            details=_affected(fabric),
             resource=f"{fabric.id}/replicationvCenters/{vcenter.name}", result=lambda: Answer(200, self.json(fabric, vcenter)),
         )  # fmt: skip
 
@@ -121,7 +122,7 @@ class VCenters:
                 fabric.machines = {k: m for k, m in fabric.machines.items() if m["vCenterId"] != vcenter.internal}
 
         target = (vcenter.infrastructure or vcenter.address, vcenter.friendly)
-        return service.start(call, service.vault(call), "RemoveVCenter", target, work)
+        return service.start(call, service.vault(call), "RemoveVCenter", target, work, details=_affected(fabric))
 
     def _check_account(self, call: Call, fabric: Fabric, account: str) -> None:
         known = {str(known.get("accountId")) for known in self.service.server(fabric).run_as_accounts}
@@ -157,6 +158,12 @@ class VCenters:
             "id": f"{fabric.id}/replicationvCenters/{vcenter.name}",
             "properties": properties,
         }
+
+
+def _affected(fabric: Fabric) -> Json:
+    kind = fabric.profile.fabric_type
+    server = {"primaryVmmId": fabric.internal, "primaryVmmName": fabric.friendly, "primaryFabricProviderId": kind}
+    return {"affectedObjectDetails": server}
 
 
 def _port(call: Call, text: str) -> str:

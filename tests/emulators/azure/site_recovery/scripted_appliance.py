@@ -21,7 +21,6 @@ class Appliance(ConfigurationServer):
     def begin(self) -> None:
         super().begin()
         self.script["cancel-failback"] = lambda given: self.machines[given["machineId"]].update(stopped=False) or {}
-        self.script["update-agent"] = lambda given: {"agentVersion": "9.14.0.0"}
         self.vcenter = VCENTER
         if self.discovers:
             self.host.clock.call_later(2.0, self.inventory, name="discovery")

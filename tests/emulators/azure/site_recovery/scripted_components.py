@@ -142,7 +142,11 @@ class ConfigurationServer(Component):
             "fail-back": self.stop,
             "settle-reverse": lambda given: {"lastSequence": 900, "lastTag": None},
             "refresh": self.refresh,
-            **dict.fromkeys(("remove-vcenter", "resynchronize", "shut-down", "prepare-reverse", "commit-reverse"), nothing),
+            "update-agent": lambda given: {"agentVersion": "9.14.0.0"},
+            **dict.fromkeys(
+                ("remove-vcenter", "resynchronize", "change-process-server", "shut-down", "prepare-reverse", "commit-reverse"),
+                nothing,
+            ),
         }
 
     def add_vcenter(self, given: Answer) -> Answer:
