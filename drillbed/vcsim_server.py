@@ -12,11 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drillbed.vcsim import counts
+from drillbed.vcsim import model_fields
+from drillbed.vcsim_trace import Trace
 from emulators.clock import Clock
 from emulators.http.sockets import PortTakenError, Sockets
 from emulators.network import ONPREM, Network
 from emulators.vcenter import Model, VCenter
+from emulators.vcenter.delays import Delays
 from emulators.vcenter.pages import Pages
 
 _GIB = 1024**3
@@ -32,11 +34,18 @@ def serve(options: dict[str, Any]) -> int:
         with ExitStack() as stack:
             line = _open(options, stack)
             _announce(line, options["-E"], over)
+            if options["-stdinexit"]:
+                threading.Thread(target=_until_input, args=(over,), name="standard input", daemon=True).start()
             over.wait()
     except (PortTakenError, OSError, ValueError) as error:
         sys.stderr.write(f"vcsim: {error}\n")
         return _TROUBLE
     return 0
+
+
+def _until_input(over: threading.Event) -> None:
+    sys.stdin.buffer.read(1)
+    over.set()
 
 
 def _open(options: dict[str, Any], stack: ExitStack) -> str:
@@ -59,19 +68,44 @@ def _open(options: dict[str, Any], stack: ExitStack) -> str:
         anybody=not (options["-username"] or options["-password"]),
         version=options["-api-version"],
         capacity=options["-capacity-gb"] * _GIB,
-        model=replace(Model.vcsim(), autostart=options["-autostart"], **counts(options)),
+        model=replace(Model.vcsim(), **model_fields(options)),
         task_pace=0.0,
     )
     gc.freeze()
     stack.callback(vcenter.close)
+    vcenter.asgi.delays = _delays(clock, options)
     transport = Sockets(folder / ".certificates")
+    if options["-tlscert"]:
+        transport.authorities.given = (_file(options["-tlscert"]), _file(options["-tlskey"]))
     network = Network(clock, transport)
     stack.callback(transport.close)
     server = network.host("vcenter", ONPREM, address=host or "127.0.0.1")
-    server.listen(int(port), Pages(vcenter), tls=options["-tls"], asgi=vcenter.asgi)
+    server.listen(int(port), Pages(vcenter), tls=options["-tls"], asgi=_traced(vcenter.asgi, options, stack))
     address, actual = transport.where(server, int(port)) or (host, int(port))
     scheme = "https" if options["-tls"] else "http"
     return f"export GOVC_URL={scheme}://{user or 'user'}:{password or 'pass'}@{address}:{actual}/sdk GOVC_SIM_PID={os.getpid()}\n"
+
+
+def _delays(clock: Clock, options: dict[str, Any]) -> Delays | None:
+    methods = {name: milliseconds / 1000 for name, milliseconds in options["-method-delay"].items()}
+    if not options["-delay"] and not methods:
+        return None
+    return Delays(clock, options["-delay"] / 1000, methods, options["-delay-jitter"])
+
+
+def _traced(asgi: Any, options: dict[str, Any], stack: ExitStack) -> Any:
+    """The application, written down where the flags say so."""
+    if options["-trace-file"]:
+        descriptor = os.open(options["-trace-file"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        return Trace(asgi, stack.enter_context(open(descriptor, "w", encoding="utf-8")))
+    return Trace(asgi, sys.stderr) if options["-trace"] else asgi
+
+
+def _file(name: str) -> Path:
+    """Raises `ValueError` when there is no such file."""
+    if not Path(name).is_file():
+        raise ValueError(f"there is no file {name}")
+    return Path(name)
 
 
 def _told(text: str) -> str:
@@ -81,7 +115,7 @@ def _told(text: str) -> str:
 
 def _announce(line: str, where: str, over: threading.Event) -> None:
     """Say where: on standard output, or in a file. A FIFO is opened without getting stuck when nobody ever reads it."""
-    if not where:
+    if where in ("", "-"):
         sys.stdout.write(line)
         sys.stdout.flush()
         return

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.vcenter import parse, soap
+from emulators.vcenter.delays import Delays
 from emulators.vcenter.inventory import Inventory
 from emulators.vcenter.sessions import token_of
 from emulators.vcenter.web import XML, slices
@@ -53,6 +54,7 @@ class Asgi:
         self._plans = soap.Plans()
         self._pool: ThreadPoolExecutor | None = None
         self._waiters: _Waiters | None = None
+        self.delays: Delays | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -68,6 +70,8 @@ class Asgi:
         answer = await self._answer(scope, headers, body)
         if answer.waiting is not None:
             answer = await self._wait(answer, receive)
+        if self.delays is not None:
+            await self.delays.hold(answer.method)
         extra = ((b"set-cookie", answer.set_cookie.encode()),) if answer.set_cookie else ()
         await _send(send, answer.status, answer.parts, _TYPE, *extra)
 
@@ -109,7 +113,7 @@ class Asgi:
                 if found is not None:
                     return found
                 if left <= 0 or gone.done() or inventory.closed:
-                    return soap.Answer(200, first.otherwise)
+                    return soap.Answer(200, first.otherwise, method=first.method)
                 await _either(changed, gone, min(left, _POLL))
                 changed.clear()
         finally:

@@ -116,6 +116,7 @@ class Inventory:
     _by_type: dict[type, dict[str, Any]] = field(default_factory=dict)
     _counter: int = 0
     root: Ref = ROOT
+    esx: bool = False  #: one ESXi host answers, not a vCenter
     kinds: "Mapping[str, Kind]" = field(default_factory=dict)
     closed: bool = False
     #: What other APIs of this vCenter keep (tags, libraries), by the name of the API.

@@ -137,6 +137,7 @@ _KINDS: dict[str, Kind] = {
     "LicenseManager": Kind(licenses.LICENSES_PROPERTIES, licenses.LICENSES_OPERATIONS),
     "ListView": Kind(views.LIST_PROPERTIES, views.LIST_OPERATIONS, volatile=frozenset({"view"})),
     "Network": Kind(NETWORK_PROPERTIES, switch.NETWORK_OPERATIONS, privileges=_entity("Network.Assign", "Network.Delete")),
+    "OpaqueNetwork": Kind(NETWORK_PROPERTIES, switch.NETWORK_OPERATIONS, privileges=_entity("Network.Assign", "Network.Delete")),
     "OptionManager": Kind(
         options.OPTIONS_PROPERTIES, options.OPTIONS_OPERATIONS, privileges={"UpdateOptions": needs("Global.Settings")}
     ),

@@ -1,8 +1,9 @@
 """The inventory a vCenter starts with, in the shape and with the names of vcsim: DC0, DC0_C0 with its hosts, LocalDS_0, ..."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from emulators.vcenter.disk_store import DiskStore
 from emulators.vcenter.inventory import Inventory, ref
@@ -11,14 +12,14 @@ from emulators.vcenter.objects.datacenter import Datacenter
 from emulators.vcenter.objects.datastore import Datastore
 from emulators.vcenter.objects.datastore_browser import HostDatastoreBrowser
 from emulators.vcenter.objects.environment import EnvironmentBrowser
-from emulators.vcenter.objects.folder import Folder, put
+from emulators.vcenter.objects.folder import Folder, add_folder, put
 from emulators.vcenter.objects.host_system import HostSystem
 from emulators.vcenter.objects.network import Network
 from emulators.vcenter.objects.resource_pool import ResourcePool
 from emulators.vcenter.objects.switch import add_portgroup, add_switch
 from emulators.vcenter.records import Ref
 
-_FOLDERS = {
+FOLDERS = {
     "vm": ("group-v", ["Folder", "VirtualMachine", "VirtualApp"]),
     "host": ("group-h", ["Folder", "ComputeResource"]),
     "datastore": ("group-s", ["Folder", "Datastore", "StoragePod"]),
@@ -39,7 +40,12 @@ class Model:
     machines: int = 0
     datastores: int = 1
     portgroups: int = 0
+    folders: int = 0  #: datacenters, the last ones, that lie with all they have in folders of their own
+    opaque_networks: int = 0
+    nsx_portgroups: int = 0
     autostart: bool = True
+    esx: bool = False  #: one ESXi host instead of a vCenter
+    site: bool = False  #: machines as a site has them, instead of equal ones
 
     @classmethod
     def vcsim(cls) -> "Model":
@@ -56,6 +62,7 @@ class Home:
     host: Ref
     pool: Ref
     count: int
+    folder: str = ""  #: below the datacenter's folder of machines
 
 
 @dataclass(slots=True)
@@ -73,17 +80,26 @@ def build(inventory: Inventory, folder: Path, capacity: int, model: Model, addre
     """Make everything but the machines; returns where those belong."""
     site = _Site(inventory, folder, capacity, addresses)
     homes: list[Home] = []
+    root = inventory.get(inventory.root, Folder)
     for number in range(model.datacenters):
-        datacenter = add_datacenter(inventory, inventory.get(inventory.root, Folder), f"DC{number}")
-        homes += _fill(site, datacenter, model)
+        own = number - max(0, model.datacenters - model.folders)
+        parent = root if own < 0 else add_folder(inventory, root, f"F{own}", list(root.child_types))
+        datacenter = add_datacenter(inventory, parent, f"DC{number}")
+        homes += _fill(site, datacenter, model, f"F{own}" if own >= 0 else "")
     return homes
+
+
+def _inner(inventory: Inventory, folder: Ref, name: str) -> Folder:
+    """A datacenter's folder, or the one of a name in it."""
+    outer = inventory.get(folder, Folder)
+    return add_folder(inventory, outer, name, list(outer.child_types)) if name else outer
 
 
 def add_datacenter(inventory: Inventory, parent: Folder, name: str) -> Datacenter:
     """An empty datacenter with its four folders."""
     moid = inventory.new_moid("datacenter-")
     home = Ref("Datacenter", moid)
-    made = [inventory.add(Folder(inventory.new_moid(prefix), of, home, list(types))) for of, (prefix, types) in _FOLDERS.items()]
+    made = [inventory.add(Folder(inventory.new_moid(prefix), of, home, list(types))) for of, (prefix, types) in FOLDERS.items()]
     vm, host, datastores, networks = map(ref, made)
     datacenter = Datacenter(moid, name, ref(parent), vm, host, datastores, networks)
     inventory.add(datacenter)
@@ -91,33 +107,57 @@ def add_datacenter(inventory: Inventory, parent: Folder, name: str) -> Datacente
     return datacenter
 
 
-def _fill(site: _Site, datacenter: Datacenter, model: Model) -> Iterator[Home]:
+def _fill(site: _Site, datacenter: Datacenter, model: Model, inside: str) -> Iterator[Home]:
     inventory = site.inventory
-    stores = [_datastore(site, datacenter, f"LocalDS_{number}") for number in range(model.datastores)]
-    folder = inventory.get(datacenter.network_folder, Folder)
+    at = _inner(inventory, datacenter.datastore_folder, inside)
+    stores = [_datastore(site, datacenter, f"LocalDS_{number}", at) for number in range(model.datastores)]
+    folder = _inner(inventory, datacenter.network_folder, inside)
+    hosts_at = _inner(inventory, datacenter.host_folder, inside)
+    _inner(inventory, datacenter.vm_folder, inside)
     network = Network(inventory.new_moid("network-"), "VM Network", ref(folder))
     inventory.add(network)
     put(inventory, folder, network)
     datacenter.networks.append(ref(network))
     computes: list[ClusterComputeResource] = []
     for number in range(model.clusters):
-        cluster = add_compute(inventory, inventory.get(datacenter.host_folder, Folder), f"{datacenter.name}_C{number}")
+        cluster = add_compute(inventory, hosts_at, f"{datacenter.name}_C{number}")
         _attach(inventory, cluster, stores, network)
         for host in range(model.hosts):
             add_host(inventory, cluster, f"{cluster.name}_H{host}", _address(site))
         computes.append(cluster)
     for number in range(model.standalone_hosts):
         name = f"{datacenter.name}_H{number}"
-        single = add_compute(inventory, inventory.get(datacenter.host_folder, Folder), name, kind="ComputeResource")
+        single = add_compute(inventory, hosts_at, name, kind="ComputeResource")
         _attach(inventory, single, stores, network)
         add_host(inventory, single, name, _address(site))
         computes.append(single)
-    if model.portgroups:
-        switch = add_switch(inventory, folder, "DVS0", [host for compute in computes for host in compute.hosts])
-        for number in range(model.portgroups):
-            add_portgroup(inventory, switch, f"{datacenter.name}_DVPG{number}", ports=1)
+    every = [host for compute in computes for host in compute.hosts]
+    if model.portgroups or model.nsx_portgroups:
+        switch = add_switch(inventory, folder, "DVS0", every)
+        for label, count in (("DVPG", model.portgroups), ("NSXPG", model.nsx_portgroups)):
+            for number in range(count):
+                add_portgroup(inventory, switch, f"{datacenter.name}_{label}{number}", ports=1)
+    for number in range(model.opaque_networks):
+        _opaque(inventory, datacenter, folder, f"{datacenter.name}_NSX{number}", computes)
     for compute in computes:
-        yield from _homes(inventory, datacenter, compute, model)
+        for home in _homes(inventory, datacenter, compute, model):
+            yield replace(home, folder=inside)
+
+
+def _opaque(
+    inventory: Inventory, datacenter: Datacenter, folder: Folder, name: str, computes: list[ClusterComputeResource]
+) -> None:
+    """A network that something else than the vCenter manages, seen by every host."""
+    network = Network(inventory.new_moid("network-o"), name, ref(folder), kind="OpaqueNetwork")
+    network.opaque_id = inventory.clock.uuid()
+    inventory.add(network)
+    put(inventory, folder, network)
+    places: list[Any] = [datacenter, *computes]
+    places += [inventory.get(one, HostSystem) for compute in computes for one in compute.hosts]
+    for place in places:
+        place.networks.append(ref(network))
+        inventory.change(place, "network")
+    network.hosts = [one for compute in computes for one in compute.hosts]
 
 
 def _homes(inventory: Inventory, datacenter: Datacenter, compute: ClusterComputeResource, model: Model) -> Iterator[Home]:
@@ -188,15 +228,17 @@ def add_host(inventory: Inventory, cluster: ClusterComputeResource, name: str, a
     return host
 
 
-def _datastore(site: _Site, datacenter: Datacenter, name: str) -> Datastore:
+def _datastore(site: _Site, datacenter: Datacenter, name: str, at: Folder) -> Datastore:
     inventory = site.inventory
     place = site.folder / name if inventory.count_of(Datacenter) == 1 else site.folder / datacenter.name / name
-    return add_datastore(inventory, datacenter, name, place, site.capacity)
+    return add_datastore(inventory, datacenter, name, place, site.capacity, at)
 
 
-def add_datastore(inventory: Inventory, datacenter: Datacenter, name: str, place: Path, capacity: int) -> Datastore:
-    """A datastore over a local folder, seen by nobody yet."""
-    folder = inventory.get(datacenter.datastore_folder, Folder)
+def add_datastore(
+    inventory: Inventory, datacenter: Datacenter, name: str, place: Path, capacity: int, at: Folder | None = None
+) -> Datastore:
+    """A datastore over a local folder, seen by nobody yet; in the datacenter's own folder unless told."""
+    folder = at or inventory.get(datacenter.datastore_folder, Folder)
     moid = inventory.new_moid("datastore-")
     browser = HostDatastoreBrowser(f"datastoreBrowser-{moid}", Ref("Datastore", moid), [Ref("Datastore", moid)])
     store = DiskStore(place, capacity, inventory.clock.uuid)

@@ -43,6 +43,7 @@ class Answer:
     waiting: "Callable[[], Answer | None] | None" = None
     deadline: float = 0.0
     otherwise: list[bytes] = field(default_factory=list)
+    method: str = ""
 
 
 @dataclass(slots=True)
@@ -86,18 +87,19 @@ def answer(
     with inventory.lock:
         session = inventory.sessions.find(token) if token else None
         call = Call(inventory, session, peer, agent, patient=patient)
+        plan: Plan | None = None
         try:
             plan = plans.of(body) if plans is not None else Plan(parse.request(body))
             content = _serve(call, plan)
         except Fault as fault:
-            return Answer(500, [_fault(fault)], call.set_cookie)
+            return Answer(500, [_fault(fault)], call.set_cookie, method=plan.request.method if plan is not None else "")
         if plans is not None:
             plans.keep(body, plan)
     method = plan.request.method
     if isinstance(content, Waiting):
         otherwise = _enveloped(method, content.otherwise.parts)
-        return Answer(200, [], None, _later(content, method), content.deadline, otherwise)
-    return Answer(200, _enveloped(method, content), call.set_cookie)
+        return Answer(200, [], None, _later(content, method), content.deadline, otherwise, method)
+    return Answer(200, _enveloped(method, content), call.set_cookie, method=method)
 
 
 def _enveloped(method: str, content: list[bytes]) -> list[bytes]:
@@ -110,8 +112,8 @@ def _later(waiting: Waiting, method: str) -> Callable[[], Answer | None]:
         try:
             found = waiting.again()
         except Fault as fault:
-            return Answer(500, [_fault(fault)])
-        return Answer(200, _enveloped(method, found.parts)) if found is not None else None
+            return Answer(500, [_fault(fault)], method=method)
+        return Answer(200, _enveloped(method, found.parts), method=method) if found is not None else None
 
     return again
 

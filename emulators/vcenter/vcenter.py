@@ -1,17 +1,19 @@
 """One emulated vCenter, as the estate composes it."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from emulators.clock import Clock
+from emulators.vcenter import esx
 from emulators.vcenter.asgi import Asgi
 from emulators.vcenter.authorization import ROLE_NAMES, Authorization, Permission
 from emulators.vcenter.disk_store import write_files
 from emulators.vcenter.events import EventLog, datacenter_of
 from emulators.vcenter.guests import GuestHooks, GuestState
-from emulators.vcenter.inventory import Inventory
+from emulators.vcenter.inventory import ROOT, Inventory
 from emulators.vcenter.kinds import KINDS
 from emulators.vcenter.model import Home, Model, build
 from emulators.vcenter.objects import alarms, vm_create, vm_power
@@ -28,6 +30,7 @@ from emulators.vcenter.objects.vm_devices import disk_device, disk_key, mac_addr
 from emulators.vcenter.objects.vm_files import write_vmx
 from emulators.vcenter.records import Ref
 from emulators.vcenter.sessions import Sessions
+from emulators.vcenter.site_machines import Planned, planned
 from emulators.vcenter.tasks import Tasks
 from emulators.vcenter.web import Web
 
@@ -73,14 +76,18 @@ class VCenter:
         task_pace: float = 1.0,
         anybody: bool = False,
     ):
-        self.inventory = inventory = Inventory(clock, name, version, clock.uuid(), folder, kinds=KINDS, hooks=hooks)
+        plan = model or Model(hosts=hosts)
+        root = esx.ROOT if plan.esx else ROOT
+        self.inventory = inventory = Inventory(
+            clock, name, version, clock.uuid(), folder, kinds=KINDS, hooks=hooks, root=root, esx=plan.esx
+        )
         inventory.authorization = Authorization({user.lower(): password for user, (password, _) in users.items()})
         inventory.sessions = Sessions(clock)
         inventory.events = EventLog(inventory)
         inventory.events.listeners.append(alarms.on_event)
         inventory.tasks = Tasks(inventory, task_pace)
         with inventory.lock:
-            inventory.add(Folder(inventory.root.moid, "Datacenters", None, ["Folder", "Datacenter"]))
+            inventory.add(Folder(root.moid, "ha-folder-root" if plan.esx else "Datacenters", None, ["Folder", "Datacenter"]))
             inventory._counter = 1
             inventory.add(Service("ServiceInstance", "ServiceInstance"))
             for kind, moid in (*SERVICES.values(), *FURTHER.items()):
@@ -89,10 +96,14 @@ class VCenter:
             for user, (_, role) in users.items():
                 permission = Permission(inventory.root.moid, user.lower(), ROLE_NAMES[role], True)
                 inventory.authorization.permissions.append(permission)
-            homes = build(inventory, folder, capacity, model or Model(hosts=hosts), addresses)
+            if plan.esx:
+                homes = list(esx.build(inventory, folder, capacity, plan))
+            else:
+                homes = build(inventory, folder, capacity, plan, addresses)
         later = sum(home.count for home in homes) > _WRITTEN_AT_ONCE
+        site = planned() if plan.site else None
         for home in homes:
-            self._settle(home, autostart=model is not None and model.autostart, files_later=later)
+            self._settle(home, site, autostart=model is not None and model.autostart, files_later=later)
         inventory.log.clear()  # nobody has a version of before
         self.wsgi = Web(inventory)
         self.asgi = Asgi(inventory)
@@ -157,26 +168,39 @@ class VCenter:
             self.power_on(vm)
         return vm
 
-    def _settle(self, home: Home, *, autostart: bool, files_later: bool) -> None:
+    def _settle(self, home: Home, site: Iterator[Planned] | None, *, autostart: bool, files_later: bool) -> None:
         """The machines of the model in one pool."""
         inventory = self.inventory
         host = inventory.get(home.host, HostSystem)
-        network = inventory.get(host.networks[-1], Network).name if host.networks else ""
+        seen = [inventory.get(one, Network) for one in host.networks]
+        usable = [one for one in seen if not one.uplink and one.kind != "OpaqueNetwork"]
+        networks = [one.name for one in sorted(usable, key=lambda one: one.kind == "Network")]  # distributed ones first
+        where: dict[str, Any] = {"host": host.name, "pool": home.pool, "folder": home.folder, "files_later": files_later}
         for number in range(home.count):
-            vm = self.add_vm(
-                f"{home.prefix}_VM{number}",
-                guest_id="otherGuest",
-                cpus=1,
-                memory_mb=32,
-                disks=[DiskSpec(_MODEL_DISK)],
-                nics=[network] if network else [],
-                host=host.name,
-                pool=home.pool,
-                files_later=files_later,
-            )
+            if site is None:
+                name, disks = f"{home.prefix}_VM{number}", [DiskSpec(_MODEL_DISK)]
+                vm = self.add_vm(name, guest_id="otherGuest", cpus=1, memory_mb=32, disks=disks, nics=networks[:1], **where)
+            else:
+                plan = next(site)
+                vm = self._add_planned(plan, networks, where)
             if autostart:
                 with inventory.lock:
                     vm_power.set_power(inventory, vm, "poweredOn")
+                if site is not None:
+                    self.report_guest(vm, hostname=plan.hostname, addresses=plan.addresses)
+
+    def _add_planned(self, plan: Planned, networks: Sequence[str], where: dict[str, Any]) -> VirtualMachine:
+        purpose = plan.purpose
+        return self.add_vm(
+            plan.name,
+            guest_id=purpose.guest_id,
+            cpus=purpose.cpus,
+            memory_mb=purpose.memory_mb,
+            disks=[DiskSpec(size) for size in plan.sizes],
+            nics=[networks[number % len(networks)] for number in range(purpose.cards)] if networks else [],
+            firmware=purpose.firmware,
+            **where,
+        )
 
     def _add_cards(self, vm: VirtualMachine, networks: Sequence[str], host: HostSystem) -> None:
         seen = [self.inventory.get(one, Network) for one in host.networks]

@@ -23,10 +23,14 @@ class Network:
     uplink: bool = False
     vlan: int = 0
     description: str = ""
+    opaque_id: str = ""  #: of an opaque network, what its manager calls it
     kind: str = "Network"
 
 
 def _network_summary(_inventory: Inventory, network: Network) -> Record:
+    if network.kind == "OpaqueNetwork":
+        more = {"opaqueNetworkId": network.opaque_id, "opaqueNetworkType": "nsx.LogicalSwitch"}
+        return Record("OpaqueNetworkSummary", network=ref(network), name=network.name, accessible=True, ipPoolName="", **more)
     return Record("NetworkSummary", network=ref(network), name=network.name, accessible=True, ipPoolName="")
 
 

@@ -40,9 +40,29 @@ SERVICES = {
 FURTHER = {"LicenseAssignmentManager": "LicenseAssignmentManager"}
 
 
-def content(inventory: Inventory) -> Record:
-    """ServiceContent."""
-    about = Record(
+#: What a host that stands alone does not have.
+_ONLY_VCENTER = ("alarmManager", "customFieldsManager", "extensionManager")
+
+
+def _about_host(inventory: Inventory) -> Record:
+    return Record(
+        "AboutInfo",
+        name="VMware ESXi",
+        fullName=f"VMware ESXi {inventory.version} (drillbed emulator)",
+        vendor="VMware, Inc.",
+        version=inventory.version,
+        build="5310538",
+        osType="vmnix-x86",
+        productLineId="embeddedEsx",
+        apiType="HostAgent",
+        apiVersion=api_version(inventory.version),
+        licenseProductName="VMware ESX Server",
+        licenseProductVersion="6.0",
+    )
+
+
+def _about(inventory: Inventory) -> Record:
+    return Record(
         "AboutInfo",
         name="VMware vCenter Server",
         fullName=f"VMware vCenter Server {inventory.version} (drillbed emulator)",
@@ -57,7 +77,13 @@ def content(inventory: Inventory) -> Record:
         licenseProductName="VMware VirtualCenter Server",
         licenseProductVersion="6.0",
     )
-    services = {name: Ref(kind, moid) for name, (kind, moid) in SERVICES.items()}
+
+
+def content(inventory: Inventory) -> Record:
+    """ServiceContent."""
+    about = _about_host(inventory) if inventory.esx else _about(inventory)
+    left_out = _ONLY_VCENTER if inventory.esx else ()
+    services = {name: Ref(kind, moid) for name, (kind, moid) in SERVICES.items() if name not in left_out}
     return Record("ServiceContent", rootFolder=inventory.root, about=about, **services)
 
 

@@ -138,6 +138,8 @@ class VirtualMachine:
     def is_on(self, network: Any) -> bool:
         """Whether one of its cards is on a network: by name on a standard one, by key on a port group of a switch."""
         cards = [device["backing"] for device in self.settings.devices.values() if device["macAddress"] and device["backing"]]
+        if network.kind == "OpaqueNetwork":
+            return any(card["opaqueNetworkId"] == network.opaque_id for card in cards)
         if network.kind == "Network":
             return any(card["deviceName"] == network.name for card in cards)
         return any(card["port"] is not None and card["port"]["portgroupKey"] == network.moid for card in cards)

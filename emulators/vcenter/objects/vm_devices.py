@@ -84,11 +84,16 @@ def network_of(inventory: Inventory, backing: Record | None) -> Any:
         return None
     if backing["port"] is not None:
         return inventory.find(backing["port"]["portgroupKey"] or "")
+    if backing["opaqueNetworkId"] is not None:
+        return next((one for one in inventory.objects() if getattr(one, "opaque_id", None) == backing["opaqueNetworkId"]), None)
     return inventory.find(backing["network"].moid) if backing["network"] is not None else None
 
 
 def network_backing(inventory: Inventory, network: Any) -> Record:
     """The backing of a card on a network: by name on a standard one, by switch and port group on a distributed one."""
+    if network.kind == "OpaqueNetwork":
+        told = {"opaqueNetworkId": network.opaque_id, "opaqueNetworkType": "nsx.LogicalSwitch"}
+        return Record("VirtualEthernetCardOpaqueNetworkBackingInfo", **told)
     if network.switch is None:
         return Record("VirtualEthernetCardNetworkBackingInfo", deviceName=network.name, network=Ref(network.kind, network.moid))
     switch = inventory.find(network.switch.moid)
