@@ -52,6 +52,21 @@ class EventLog:
         text = _WORD.sub(lambda found: str(names.get(found[1], found[0])), message)
         return self.post(kind, text, user=user, chain=chain, **places, **fields)
 
+    def about_host(self, kind: str, message: str, host: Any, /, *, user: str = "", chain: int = 0, **fields: Any) -> Record:
+        """An event of a host. `message` may use {host} and {datacenter}."""
+        compute = self.inventory.find(host.parent.moid)
+        places = {"host": Record("HostEventArgument", name=host.name, host=Ref("HostSystem", host.moid))}
+        names = {"host": host.name}
+        if compute is not None:
+            of_compute = Ref(compute.kind, compute.moid)
+            places["computeResource"] = Record("ComputeResourceEventArgument", name=compute.name, computeResource=of_compute)
+            datacenter = datacenter_of(self.inventory, compute)
+            names["datacenter"] = datacenter.name
+            home = Ref("Datacenter", datacenter.moid)
+            places["datacenter"] = Record("DatacenterEventArgument", name=datacenter.name, datacenter=home)
+        text = _WORD.sub(lambda found: str(names.get(found[1], found[0])), message)
+        return self.post(kind, text, user=user, chain=chain, **places, **fields)
+
     def places(self, vm: Any) -> dict[str, Record]:
         """The arguments of an event that say where a machine is."""
         host = self.inventory.find(vm.host.moid)

@@ -10,8 +10,11 @@ from emulators.vcenter.objects import (
     alarms,
     authorization_manager,
     cluster,
+    cluster_placement,
+    cluster_settings,
     custom_fields,
     datacenter,
+    datacenter_operations,
     datastore,
     datastore_browser,
     environment,
@@ -19,8 +22,12 @@ from emulators.vcenter.objects import (
     extensions,
     files,
     folder,
+    folder_moves,
     folder_places,
+    host_membership,
+    host_states,
     host_system,
+    inventory_removal,
     licenses,
     options,
     performance,
@@ -79,12 +86,22 @@ _KINDS: dict[str, Kind] = {
     ),
     "ClusterComputeResource": Kind(
         cluster.CLUSTER_PROPERTIES,
-        ENTITY_OPERATIONS,
-        privileges=_entity("Host.Inventory.RenameCluster", "Host.Inventory.DeleteCluster"),
+        {
+            **ENTITY_OPERATIONS,
+            **cluster_settings.RULE_OPERATIONS,
+            **cluster_placement.PLACEMENT_OPERATIONS,
+            **host_membership.MEMBER_OPERATIONS,
+            "Destroy_Task": inventory_removal.destroy_compute,
+        },
+        volatile=frozenset({"summary", "summaryEx"}),
+        privileges={
+            **_entity("Host.Inventory.RenameCluster", "Host.Inventory.DeleteCluster"),
+            "ApplyRecommendation": needs("Resource.ApplyRecommendation"),
+        },
     ),
     "ComputeResource": Kind(
         cluster.COMPUTE_PROPERTIES,
-        ENTITY_OPERATIONS,
+        {**ENTITY_OPERATIONS, **cluster_settings.SETTING_OPERATIONS, "Destroy_Task": inventory_removal.destroy_compute},
         volatile=frozenset({"summary"}),
         privileges=_entity("Host.Inventory.RenameCluster", "Host.Inventory.RemoveHostFromCluster"),
     ),
@@ -92,7 +109,7 @@ _KINDS: dict[str, Kind] = {
     "ContainerView": Kind(views.CONTAINER_PROPERTIES, views.VIEW_OPERATIONS, volatile=frozenset({"view"})),
     "Datacenter": Kind(
         datacenter.DATACENTER_PROPERTIES,
-        datacenter.DATACENTER_OPERATIONS,
+        datacenter_operations.DATACENTER_OPERATIONS,
         privileges=_entity("Datacenter.Rename", "Datacenter.Delete"),
     ),
     "Datastore": Kind(
@@ -109,7 +126,7 @@ _KINDS: dict[str, Kind] = {
             "ReconfigureDVPortgroup_Task": needs("DVPortgroup.Modify"),
         },
     ),
-    "EnvironmentBrowser": Kind(environment.ENVIRONMENT_PROPERTIES),
+    "EnvironmentBrowser": Kind(environment.ENVIRONMENT_PROPERTIES, environment.ENVIRONMENT_OPERATIONS),
     "EventHistoryCollector": Kind(
         event_manager.COLLECTOR_PROPERTIES, event_manager.COLLECTOR_OPERATIONS, volatile=frozenset({"latestPage"})
     ),
@@ -118,8 +135,20 @@ _KINDS: dict[str, Kind] = {
     "FileManager": Kind(operations=files.FILES_OPERATIONS),
     "Folder": Kind(
         folder.FOLDER_PROPERTIES,
-        {**folder.FOLDER_OPERATIONS, **folder_places.PLACE_OPERATIONS, **vm_register.REGISTER_OPERATIONS},
-        privileges=_entity("Folder.Rename", "Folder.Delete"),
+        {
+            **folder.FOLDER_OPERATIONS,
+            **folder_places.PLACE_OPERATIONS,
+            **folder_moves.MOVE_OPERATIONS,
+            **host_membership.HOST_FOLDER_OPERATIONS,
+            **inventory_removal.FOLDER_REMOVALS,
+            **vm_register.REGISTER_OPERATIONS,
+            "CreateStoragePod": folder_moves.create_pod,
+        },
+        privileges={
+            **_entity("Folder.Rename", "Folder.Delete"),
+            "MoveIntoFolder_Task": folder_moves.privileges,
+            "BatchAddHostsToCluster_Task": needs("System.Read", cluster="Host.Inventory.AddHostToCluster"),
+        },
     ),
     "HostDatastoreBrowser": Kind(
         datastore_browser.BROWSER_PROPERTIES,
@@ -128,9 +157,9 @@ _KINDS: dict[str, Kind] = {
     ),
     "HostSystem": Kind(
         host_system.HOST_PROPERTIES,
-        ENTITY_OPERATIONS,
+        {"Reload": ENTITY_OPERATIONS["Reload"], **host_states.STATE_OPERATIONS, "Destroy_Task": inventory_removal.destroy_host},
         volatile=frozenset({"summary"}),
-        privileges=_entity("System.Read", "System.Read"),
+        privileges={"Destroy_Task": needs("Host.Inventory.RemoveHostFromCluster")},
     ),
     "InventoryView": Kind(views.INVENTORY_PROPERTIES, views.INVENTORY_OPERATIONS, volatile=frozenset({"view"})),
     "LicenseAssignmentManager": Kind(operations=licenses.ASSIGNMENT_OPERATIONS),
@@ -161,6 +190,12 @@ _KINDS: dict[str, Kind] = {
     ),
     "Task": Kind({"info": info}, task_manager.TASK_OPERATIONS),
     "TaskManager": Kind(task_manager.TASK_MANAGER_PROPERTIES),
+    "StoragePod": Kind(
+        {**folder.FOLDER_PROPERTIES, **folder_moves.POD_PROPERTIES},
+        {**ENTITY_OPERATIONS, **folder_moves.MOVE_OPERATIONS, "Destroy_Task": inventory_removal.destroy_pod},
+        volatile=frozenset({"summary"}),
+        privileges={**_entity("Folder.Rename", "Folder.Delete"), "MoveIntoFolder_Task": folder_moves.privileges},
+    ),
     "UserDirectory": Kind({"domainList": lambda _inventory, _directory: ["vsphere.local"]}, user_directory.DIRECTORY_OPERATIONS),
     "ViewManager": Kind(views.MANAGER_PROPERTIES, views.MANAGER_OPERATIONS),
     "VirtualApp": Kind(

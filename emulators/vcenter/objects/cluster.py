@@ -25,6 +25,12 @@ class ClusterComputeResource:
     drs: Record = field(default_factory=lambda: Record("ClusterDrsConfigInfo", enabled=False, defaultVmBehavior="manual"))
     rules: list[Record] = field(default_factory=list)
     groups: list[Record] = field(default_factory=list)
+    #: overrides of single machines, by their moid
+    das_vms: dict[str, Record] = field(default_factory=dict)
+    drs_vms: dict[str, Record] = field(default_factory=dict)
+    #: plain fields of the configuration
+    more: dict[str, Any] = field(default_factory=dict)
+    recommendations: list[Record] = field(default_factory=list)
     kind: str = "ClusterComputeResource"
 
     def below(self) -> list[Ref]:
@@ -53,19 +59,28 @@ def _summary(inventory: Inventory, cluster: ClusterComputeResource) -> Record:
 
 def _configuration_ex(_inventory: Inventory, cluster: ClusterComputeResource) -> Record:
     if cluster.kind == "ComputeResource":
-        return Record("ComputeResourceConfigInfo", vmSwapPlacement="vmDirectory")
+        return Record("ComputeResourceConfigInfo", **{"vmSwapPlacement": "vmDirectory", **cluster.more})
     return Record(
         "ClusterConfigInfoEx",
-        vmSwapPlacement="vmDirectory",
+        **{"vmSwapPlacement": "vmDirectory", **cluster.more},
         dasConfig=cluster.das,
         drsConfig=cluster.drs,
         rule=list(cluster.rules),
         group=list(cluster.groups),
+        dasVmConfig=list(cluster.das_vms.values()),
+        drsVmConfig=list(cluster.drs_vms.values()),
     )
 
 
 def _configuration(_inventory: Inventory, cluster: ClusterComputeResource) -> Record:
-    return Record("ClusterConfigInfo", dasConfig=cluster.das, drsConfig=cluster.drs, rule=list(cluster.rules))
+    return Record(
+        "ClusterConfigInfo",
+        dasConfig=cluster.das,
+        drsConfig=cluster.drs,
+        rule=list(cluster.rules),
+        dasVmConfig=list(cluster.das_vms.values()),
+        drsVmConfig=list(cluster.drs_vms.values()),
+    )
 
 
 COMPUTE_PROPERTIES: dict[str, Property] = {
@@ -82,4 +97,5 @@ CLUSTER_PROPERTIES: dict[str, Property] = {
     **COMPUTE_PROPERTIES,
     "summaryEx": _summary,
     "configuration": _configuration,
+    "recommendation": lambda _inventory, cluster: list(cluster.recommendations),
 }

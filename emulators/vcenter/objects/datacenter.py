@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from emulators.vcenter.entity import ENTITY_OPERATIONS, ENTITY_PROPERTIES, Property
+from emulators.vcenter.entity import ENTITY_PROPERTIES, Property
 from emulators.vcenter.records import Record, Ref
 
 
@@ -20,6 +20,8 @@ class Datacenter:
     network_folder: Ref
     datastores: list[Ref] = field(default_factory=list)
     networks: list[Ref] = field(default_factory=list)
+    #: plain fields of the configuration
+    more: dict[str, str] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "Datacenter"
 
@@ -35,6 +37,7 @@ DATACENTER_PROPERTIES: dict[str, Property] = {
     "networkFolder": lambda _inventory, datacenter: datacenter.network_folder,
     "datastore": lambda _inventory, datacenter: list(datacenter.datastores),
     "network": lambda _inventory, datacenter: list(datacenter.networks),
-    "configuration": lambda _inventory, _datacenter: Record("DatacenterConfigInfo", defaultHardwareVersionKey="vmx-13"),
+    "configuration": lambda _inventory, datacenter: Record(
+        "DatacenterConfigInfo", **{"defaultHardwareVersionKey": "vmx-13", **datacenter.more}
+    ),
 }
-DATACENTER_OPERATIONS = ENTITY_OPERATIONS

@@ -1,13 +1,13 @@
 """Folders: the tree everything hangs in."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from emulators.vcenter.entity import ENTITY_OPERATIONS, ENTITY_PROPERTIES, Property, must_be_free, plain
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Call, Inventory, ref
-from emulators.vcenter.objects import vm_create, vm_destroy
-from emulators.vcenter.records import Ref
+from emulators.vcenter.objects import vm_create
+from emulators.vcenter.records import Record, Ref
 from emulators.vcenter.tasks import Work
 
 _FOLDER_PREFIX = {"VirtualMachine": "group-v", "Datacenter": "group-d"}
@@ -15,7 +15,7 @@ _FOLDER_PREFIX = {"VirtualMachine": "group-v", "Datacenter": "group-d"}
 
 @dataclass(slots=True)
 class Folder:
-    """A folder; `child_types` are the kinds it may hold."""
+    """A folder; `child_types` are the kinds it may hold. With the kind `StoragePod` a datastore cluster."""
 
     moid: str
     name: str
@@ -23,7 +23,9 @@ class Folder:
     child_types: list[str]
     children: list[Ref] = field(default_factory=list)
     cache: dict[str, Any] = field(default_factory=dict)
-    kind: ClassVar[str] = "Folder"
+    kind: str = "Folder"
+    #: of a StoragePod: what storage DRS is told
+    storage_drs: Record | None = None
 
     def below(self) -> list[Ref]:
         return self.children
@@ -71,35 +73,8 @@ def create_vm(call: Call, folder: Folder, args: Any) -> Work:
     return vm_create.create(call, folder, args)
 
 
-def destroy(call: Call, folder: Folder, _args: Any) -> Work:
-    """Destroy_Task: the folder and everything in it. Machines must be powered off."""
-    yield 1.0
-    inventory = call.inventory
-    parent = inventory.find(folder.parent.moid) if folder.parent else None
-    if not isinstance(parent, Folder):
-        raise Fault("NotSupported", "This folder belongs to its datacenter and cannot be destroyed.")
-    _destroy_content(call, folder)
-    take(inventory, parent, folder)
-    inventory.remove(folder)
-
-
-def _destroy_content(call: Call, folder: Folder) -> None:
-    inventory = call.inventory
-    for child in [inventory.find(one.moid) for one in list(folder.children)]:
-        if isinstance(child, Folder):
-            _destroy_content(call, child)
-        elif child.kind == "VirtualMachine":
-            vm_destroy.remove(call, child, with_files=True)
-            continue
-        else:
-            raise Fault("NotSupported", f"The folder holds a {child.kind}.")
-        take(inventory, folder, child)
-        inventory.remove(child)
-
-
 FOLDER_OPERATIONS = {
     **ENTITY_OPERATIONS,
     "CreateFolder": create_folder,
     "CreateVM_Task": create_vm,
-    "Destroy_Task": destroy,
 }

@@ -31,6 +31,12 @@ class HostSystem:
     connection: str = "connected"
     maintenance: bool = False
     power: str = "poweredOn"
+    #: fields of its HostConfigInfo
+    config: dict[str, Any] = field(default_factory=dict)
+    #: ids of the objects that it is managed through
+    parts: list[str] = field(default_factory=list)
+    #: what its own software may take, by group
+    resources: dict[str, Record] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "HostSystem"
 
@@ -134,24 +140,15 @@ def _host_hardware_info(_inventory: Inventory, host: HostSystem) -> Record:
     )
 
 
-def _host_network(_inventory: Inventory, host: HostSystem) -> Record:
-    return Record(
-        "HostConfigInfo",
-        host=ref(host),
-        product=_product(_inventory),
-        network=Record(
-            "HostNetworkInfo",
-            vnic=[
-                Record(
-                    "HostVirtualNic",
-                    device="vmk0",
-                    key="key-vim.host.VirtualNic-vmk0",
-                    portgroup="Management Network",
-                    spec=Record("HostVirtualNicSpec", ip=Record("HostIpConfig", dhcp=False, ipAddress=host.address)),
-                )
-            ],
-        ),
-    )
+def _config(inventory: Inventory, host: HostSystem) -> Record:
+    return Record("HostConfigInfo", host=ref(host), product=_product(inventory), **host.config)
+
+
+def _system_resources(_inventory: Inventory, host: HostSystem) -> Record | None:
+    if not host.resources:
+        return None
+    inner = [one for key, one in sorted(host.resources.items()) if key != "host"]
+    return Record("HostSystemResourceInfo", key="host", child=inner)
 
 
 HOST_PROPERTIES: dict[str, Property] = {
@@ -159,7 +156,8 @@ HOST_PROPERTIES: dict[str, Property] = {
     "runtime": _host_runtime,
     "summary": _host_summary,
     "hardware": _host_hardware_info,
-    "config": _host_network,
+    "config": _config,
+    "systemResources": _system_resources,
     "vm": lambda inventory, host: [ref(vm) for vm in machines_on(inventory, host)],
     "datastore": lambda _inventory, host: list(host.datastores),
     "network": lambda _inventory, host: list(host.networks),

@@ -153,11 +153,12 @@ def _dissolve(inventory: Inventory, pool: ResourcePool) -> None:
         _move_pool(inventory, parent, child)
     parent.pools.remove(ref(pool))
     inventory.change(parent, "resourcePool", "vm")
-    _leave_folder(inventory, pool)
+    leave_folder(inventory, pool)
     inventory.remove(pool)
 
 
-def _leave_folder(inventory: Inventory, pool: ResourcePool) -> None:
+def leave_folder(inventory: Inventory, pool: ResourcePool) -> None:
+    """Take a vApp out of the folder that shows it."""
     folder = inventory.find(pool.folder.moid) if pool.folder else None
     if folder is not None and ref(pool) in folder.children:
         folder.children.remove(ref(pool))
@@ -213,8 +214,21 @@ def destroy_vapp(call: Call, vapp: ResourcePool, _args: Any) -> Work:
     for vm in machines:
         vm_power.require(vm, "poweredOff", "suspended", wanted="poweredOff")
     yield 2.0
-    for vm in machines:
-        vm_destroy.remove(call, vm, with_files=True)
+    dissolve_vapp(call, vapp, with_files=True)
+
+
+def unregister_vapp(call: Call, vapp: ResourcePool, _args: Any) -> Work:
+    """unregisterVApp_Task: the vApp and its machines leave the inventory, the files stay."""
+    for vm in inside(call.inventory, vapp):
+        vm_power.require(vm, "poweredOff", "suspended", wanted="poweredOff")
+    yield 2.0
+    dissolve_vapp(call, vapp, with_files=False)
+
+
+def dissolve_vapp(call: Call, vapp: ResourcePool, *, with_files: bool) -> None:
+    """Take a vApp with its machines out of the inventory."""
+    for vm in list(inside(call.inventory, vapp)):
+        vm_destroy.remove(call, vm, with_files=with_files)
     destroy_children(call, vapp, None)
     _dissolve(call.inventory, vapp)
 
@@ -277,6 +291,7 @@ POOL_OPERATIONS = {
 VAPP_OPERATIONS = {
     **POOL_OPERATIONS,
     "Destroy_Task": destroy_vapp,
+    "unregisterVApp_Task": unregister_vapp,
     "UpdateVAppConfig": update_vapp,
     "PowerOnVApp_Task": _power(vm_power.power_on, ("poweredOff", "suspended")),
     "PowerOffVApp_Task": _power(vm_power.power_off, ("poweredOn", "suspended")),

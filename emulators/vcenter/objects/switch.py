@@ -313,7 +313,11 @@ def destroy_network(call: Call, group: Network, _args: Any) -> None:
 def destroy(call: Call, switch: DistributedVirtualSwitch, _args: Any) -> Work:
     """Destroy_Task of a switch, with its port groups."""
     yield SECONDS
-    inventory = call.inventory
+    remove_switch(call.inventory, switch)
+
+
+def remove_switch(inventory: Inventory, switch: DistributedVirtualSwitch) -> None:
+    """Take a switch out with its port groups. Raises `Fault("ResourceInUse")` while a machine is on one of them."""
     groups = [inventory.get(one, Network) for one in switch.portgroups]
     for group in groups:
         _in_use(inventory, group)

@@ -29,8 +29,13 @@ def unregister(call: Call, vm: VirtualMachine, _args: Any) -> None:
 
 def remove(call: Call, vm: VirtualMachine, *, with_files: bool) -> None:
     """Take a machine out of the inventory. Disks that another machine holds as well stay."""
-    inventory = call.inventory
     require(vm, "poweredOff", "suspended", wanted="poweredOff")
+    take_out(call, vm, with_files=with_files)
+
+
+def take_out(call: Call, vm: VirtualMachine, *, with_files: bool) -> None:
+    """As `remove`, whatever power the machine has: its host is leaving, and runs it on elsewhere."""
+    inventory = call.inventory
     inventory.events.about("VmRemovedEvent", "Removed {vm} on {host} from {datacenter}", vm, user=call.user, template=False)
     if with_files:
         drop_all(inventory, vm)

@@ -87,11 +87,11 @@ def _config(_inventory: Inventory, vm: VirtualMachine) -> Record:
     return config_info(vm, vm.settings, vm.disks)
 
 
-def _runtime(_inventory: Inventory, vm: VirtualMachine) -> Record:
+def _runtime(inventory: Inventory, vm: VirtualMachine) -> Record:
     runtime = Record(
         "VirtualMachineRuntimeInfo",
         host=vm.host,
-        connectionState="connected",
+        connectionState="connected" if inventory.find(vm.host.moid).connection == "connected" else "disconnected",
         powerState=vm.power,
         faultToleranceState="notConfigured",
         toolsInstallerMounted=vm.tools_mounted,

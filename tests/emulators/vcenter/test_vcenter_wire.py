@@ -9,6 +9,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import pytest
 from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import SoapAdapter, VmomiSupport, vim, vmodl
+from pyVmomi.VmomiSupport import newestVersions
 from vcenter_lab import USERS
 
 from emulators.clock import Clock
@@ -103,7 +104,7 @@ HOSTILE = {
     "unknown method": (call("Explode", *INSTANCE), "MethodNotFound"),
     "unknown object": (call("PowerOnVM_Task", "VirtualMachine", "vm-4711"), "ManagedObjectNotFound"),
     "unknown type": (call("PowerOnVM_Task", "Spaceship", "vm-4711"), "InvalidRequest"),
-    "known but not built": (call("RebootHost_Task", "HostSystem", "{host}", "<force>true</force>"), "NotSupported"),
+    "known but not built": (call("PrepareCrypto", "HostSystem", "{host}"), "NotSupported"),
     "wrong argument type": (call("RebootHost_Task", "HostSystem", "{host}", "<force>maybe</force>"), "InvalidArgument"),
     "unknown argument": (call("CurrentTime", *INSTANCE, "<x/>"), "InvalidRequest"),
     "missing argument": (call("CreateFolder", "Folder", "group-d1"), "InvalidArgument"),
@@ -124,10 +125,11 @@ def test_hostile_requests_get_their_fault(site, si, name):
     assert site.vcenter.inventory.structure == before
 
 
-def test_unsupported_method_is_named(site, si):
+def test_unsupported_method_is_named(si):
+    si._stub.version = newestVersions.Get("vim")
     host = si.content.rootFolder.childEntity[0].hostFolder.childEntity[0].host[0]
-    with pytest.raises(vmodl.fault.NotSupported, match=r"HostSystem.RebootHost_Task"):
-        host.Reboot(True)
+    with pytest.raises(vmodl.fault.NotSupported, match=r"HostSystem.PrepareCrypto"):
+        host.PrepareCrypto()
 
 
 def test_large_bodies_and_other_paths_are_refused(site):
