@@ -153,7 +153,7 @@ def run_up(options: UpOptions, say: Callable[[str], object]) -> None:
         say(listing(up, options))
         _ready()
         while True:  # work is done meanwhile; what breaks the estate is raised here
-            up.estate.clock.wait(options.speed)
+            up.estate.clock.rest(options.speed)
             up.estate.check()
 
 

@@ -7,7 +7,8 @@ One clock, two ways to move:
 
 * `flow=0` (virtual): time stands still and moves only inside `wait`. Together with a seed two runs are identical.
 * `flow=1` (wall): time also passes by itself, `flow` emulated seconds each real second. `wait` still does not sleep: it runs what
-  is due and moves on to the next timer, so an emulated hour costs only the work that happens in it.
+  is due and moves on to the next timer, so an emulated hour costs only the work that happens in it. `rest`
+  lets time pass as it does.
 
 Work on the clock is either a plain callable (`call_later`) or a *process*: a generator that yields the number of emulated seconds
 it wants to rest. Only one piece of work runs at a time, in the order (due time, time of scheduling).
@@ -218,6 +219,19 @@ class Clock:
     def wait(self, seconds: float) -> None:
         """Let `seconds` of emulated time pass: run everything due in it, in order. Never sleeps."""
         self._run_until(self.now() + seconds, lambda: False)
+
+    def rest(self, seconds: float) -> None:
+        """Where time flows: let `seconds` pass by themselves, without moving on to what is due later.
+
+        For whoever only keeps an estate up. The clock's own thread does the work meanwhile; what breaks there is raised here.
+        """
+        assert self.flow, "where time stands still nobody can rest: wait"
+        end = self.now() + seconds
+        while (left := end - self.now()) > 0:
+            with self._changed:
+                if self._failure is None:
+                    self._changed.wait(timeout=left / self.flow)
+            self._raise_failure()
 
     def wait_until(self, condition: Callable[[], bool], *, seconds: float) -> bool:
         """Let time pass until `condition()` holds, at most `seconds`. Returns whether it held."""

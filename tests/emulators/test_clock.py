@@ -111,6 +111,26 @@ def test_a_flowing_clock_runs_due_work_by_itself() -> None:
         clock.stop()
 
 
+def test_who_rests_does_not_move_on_to_what_is_due_later() -> None:
+    clock = Clock(flow=1000.0)
+    clock.start()
+    try:
+        later: list[float] = []
+        soon: list[float] = []
+        clock.call_later(1_000_000.0, lambda: later.append(clock.now()), name="in a quarter of an hour on the wall")
+        clock.call_later(5.0, lambda: soon.append(clock.now()), name="soon")
+        began = clock.now()
+        clock.rest(20.0)
+        assert clock.now() >= began + 20
+        assert len(soon) == 1, "the clock's own thread did what was due"
+        assert not later
+        clock.fail(RuntimeError("the store is gone"))
+        with pytest.raises(RuntimeError, match="the store is gone"):
+            clock.rest(1_000_000.0)
+    finally:
+        clock.stop()
+
+
 def test_secrets_are_not_seeded_where_time_flows() -> None:
     assert Clock(seed=5, flow=1).random_bytes(16) != Clock(seed=5, flow=1).random_bytes(16)
 
