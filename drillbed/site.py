@@ -66,7 +66,8 @@ class Site:
         self.replication = (REPLICATION, self.clock.random_bytes(12).hex())
         users = {name: (password, "Admin") for name, password in (self.administrator, self.replication)}
         self.vcenter = VCenter(self.clock, self.folder / "vcenter", users=users, hooks=self)
-        self.places.host("vcenter").listen(443, self.vcenter.wsgi, asgi=self.vcenter.asgi)
+        self.vcenter.inventory.host = self.places.host("vcenter")
+        self.vcenter.inventory.host.listen(443, self.vcenter.wsgi, asgi=self.vcenter.asgi)
 
     # machines --------------------------------------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ def _open(options: dict[str, Any], stack: ExitStack) -> str:
     network = Network(clock, transport)
     stack.callback(transport.close)
     server = network.host("vcenter", ONPREM, address=host or "127.0.0.1")
+    vcenter.inventory.host, vcenter.inventory.tls = server, bool(options["-tls"])
     server.listen(int(port), Pages(vcenter), tls=options["-tls"], asgi=_traced(vcenter.asgi, options, stack))
     address, actual = transport.where(server, int(port)) or (host, int(port))
     scheme = "https" if options["-tls"] else "http"

@@ -16,6 +16,7 @@ from emulators.vcenter.faults import invalid_argument, not_found
 from emulators.vcenter.records import Ref
 
 if TYPE_CHECKING:
+    from emulators.network import Host
     from emulators.vcenter.authorization import Authorization
     from emulators.vcenter.disk_store import DiskStore
     from emulators.vcenter.events import EventLog
@@ -123,6 +124,8 @@ class Inventory:
     beside: dict[str, Any] = field(default_factory=dict)
     #: Ids of objects that changed, came or went since somebody last emptied this: for who keeps the inventory on disk.
     touched: set[str] | None = None
+    tls: bool = True  #: whether clients reach this vCenter over TLS
+    host: "Host | None" = None  #: its place on the network, for what it fetches itself
 
     def __post_init__(self) -> None:
         self.changed = Signal(self.lock)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from emulators.vcenter import schema
+from emulators.vcenter import nfc_pull, schema
 from emulators.vcenter.entity import ENTITY_OPERATIONS
 from emulators.vcenter.kind import Kind, needs, of_disks
 from emulators.vcenter.objects import (
@@ -29,7 +29,9 @@ from emulators.vcenter.objects import (
     host_system,
     inventory_removal,
     licenses,
+    nfc_lease,
     options,
+    ovf_manager,
     performance,
     pools,
     property_collector,
@@ -47,6 +49,7 @@ from emulators.vcenter.objects import (
     vm_console,
     vm_customize,
     vm_destroy,
+    vm_export,
     vm_power,
     vm_question,
     vm_reconfigure,
@@ -161,6 +164,7 @@ _KINDS: dict[str, Kind] = {
         volatile=frozenset({"summary"}),
         privileges={"Destroy_Task": needs("Host.Inventory.RemoveHostFromCluster")},
     ),
+    "HttpNfcLease": Kind(nfc_lease.LEASE_PROPERTIES, {**nfc_lease.LEASE_OPERATIONS, **nfc_pull.PULL_OPERATIONS}),
     "InventoryView": Kind(views.INVENTORY_PROPERTIES, views.INVENTORY_OPERATIONS, volatile=frozenset({"view"})),
     "LicenseAssignmentManager": Kind(operations=licenses.ASSIGNMENT_OPERATIONS),
     "LicenseManager": Kind(licenses.LICENSES_PROPERTIES, licenses.LICENSES_OPERATIONS),
@@ -170,12 +174,13 @@ _KINDS: dict[str, Kind] = {
     "OptionManager": Kind(
         options.OPTIONS_PROPERTIES, options.OPTIONS_OPERATIONS, privileges={"UpdateOptions": needs("Global.Settings")}
     ),
+    "OvfManager": Kind(ovf_manager.OVF_PROPERTIES, ovf_manager.OVF_OPERATIONS),
     "PerformanceManager": Kind(performance.PERFORMANCE_PROPERTIES, performance.PERFORMANCE_OPERATIONS),
     "PropertyCollector": Kind(property_collector.PROPERTIES, property_collector.OPERATIONS, volatile=frozenset({"filter"})),
     "PropertyFilter": Kind(property_collector.FILTER_PROPERTIES, property_collector.FILTER_OPERATIONS),
     "ResourcePool": Kind(
         resource_pool.POOL_PROPERTIES,
-        {**pools.POOL_OPERATIONS, **vm_register.REGISTER_CHILD_OPERATIONS},
+        {**pools.POOL_OPERATIONS, **vm_register.REGISTER_CHILD_OPERATIONS, **vm_export.IMPORT_OPERATIONS},
         privileges={**_entity("Resource.RenamePool", "Resource.DeletePool"), **_POOL_PRIVILEGES},
     ),
     "SearchIndex": Kind(operations=search_index.SEARCH_OPERATIONS),
@@ -200,7 +205,7 @@ _KINDS: dict[str, Kind] = {
     "ViewManager": Kind(views.MANAGER_PROPERTIES, views.MANAGER_OPERATIONS),
     "VirtualApp": Kind(
         pools.VAPP_PROPERTIES,
-        {**pools.VAPP_OPERATIONS, **vm_register.REGISTER_CHILD_OPERATIONS},
+        {**pools.VAPP_OPERATIONS, **vm_register.REGISTER_CHILD_OPERATIONS, **vm_export.VAPP_OPERATIONS},
         volatile=frozenset({"summary", "datastore", "network"}),
         privileges={
             **_entity("VApp.Rename", "VApp.Delete"),
@@ -216,6 +221,7 @@ _KINDS: dict[str, Kind] = {
             **vm_power.POWER_OPERATIONS,
             **vm_snapshots.SNAPSHOT_TASKS_OF_MACHINE,
             **vm_destroy.DESTROY_OPERATIONS,
+            **vm_export.EXPORT_OF_MACHINE,
             **vm_changes.CHANGE_OPERATIONS,
             **vm_clone.CLONE_OPERATIONS,
             **vm_console.CONSOLE_OPERATIONS,
@@ -242,7 +248,9 @@ _KINDS: dict[str, Kind] = {
         switch.SWITCH_OPERATIONS,
         privileges={**_entity("DVSwitch.Modify", "DVSwitch.Delete"), "ReconfigureDvs_Task": needs("DVSwitch.Modify")},
     ),
-    "VirtualMachineSnapshot": Kind(SNAPSHOT_PROPERTIES, vm_snapshots.SNAPSHOT_OPERATIONS, volatile=frozenset({"config"})),
+    "VirtualMachineSnapshot": Kind(
+        SNAPSHOT_PROPERTIES, {**vm_snapshots.SNAPSHOT_OPERATIONS, **vm_export.EXPORT_OF_SNAPSHOT}, volatile=frozenset({"config"})
+    ),
 }
 
 #: What every entity has besides: it comes from service objects, and so cannot stand in `entity`.

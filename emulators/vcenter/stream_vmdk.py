@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from emulators.vcenter.vmdk import BLOCK, SECTOR, NotAVmdk
+from emulators.vcenter.vmdk import BLOCK, SECTOR, CutShort, NotAVmdk
 
 _HEADER = struct.Struct("<4sIIQQQQIQQQBccccH")
 _MARKER = struct.Struct("<QII")
@@ -247,5 +247,5 @@ class StreamReader:
             wanted -= len(part)
         self._sector += sectors
         if wanted and not (may_end and not parts):
-            raise NotAVmdk("it ends too early")
+            raise CutShort("it ends too early")
         return b"".join(parts)

@@ -4,7 +4,7 @@ The work of a task is a generator. It yields seconds to rest, or a callable that
 hook); everything between runs with the lock held. Its return value is the task's result; a `Fault` it raises is its error.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ Work = Generator[float | Callable[[], None], None, Any]
 _KEPT = 500
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Task:
     """One task. `result` may be a `Typed` value or a reference."""
 
@@ -37,6 +37,7 @@ class Task:
     error: Record | None = None
     cancelable: bool = True
     cancelled: bool = False
+    under: "list[Task]" = field(default_factory=list)  #: held tasks that it is part of: they do not keep it off the machine
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "Task"
 
@@ -89,6 +90,28 @@ class Tasks:
 
     def prepare(self, call: Call, managed: Any, method: schema.Method, work: Callable[[Call], Work]) -> tuple[Task, Process]:
         """A task, and the process that carries it out."""
+        task, entity = self._new(call, managed, method)
+        own = Call(self._inventory, call.session, call.peer, call.agent, task)
+        self._changed(task, entity)
+        return task, self._run(own, task, entity, work(own))
+
+    def hold(self, call: Call, entity: Any, method: schema.Method) -> Task:
+        """A task without work of its own, for what a client does: it runs, and keeps others off its machine, until `release`.
+
+        Raises `Fault("TaskInProgress")`."""
+        self._must_be_idle(ref(entity))
+        task, _ = self._new(call, entity, method)
+        task.started, task.state, task.progress, task.cancelable = self._inventory.clock.now(), "running", 0, False
+        self._changed(task, entity)
+        return task
+
+    def release(self, task: Task, error: Fault | None = None) -> None:
+        """End a task that was held."""
+        task.state, task.error = ("error", error.record()) if error is not None else ("success", None)
+        task.completed = self._inventory.clock.now()
+        self._inventory.change(task, "info")
+
+    def _new(self, call: Call, managed: Any, method: schema.Method) -> tuple[Task, Any]:
         inventory = self._inventory
         entity = inventory.find(managed.owner.moid) if getattr(managed, "owner", None) else managed
         has_name = hasattr(entity, "name") and schema.is_a(entity.kind, "ManagedEntity")
@@ -101,14 +124,13 @@ class Tasks:
             inventory.clock.now(),
             0,
         )
+        task.under = list(getattr(managed, "tasks", ()))  # a lease has such
         inventory.add(task)
         self._remember(task)
         event = inventory.events.post("TaskEvent", f"Task: {_title(method)}", user=task.user, info=info(inventory, task))
         task.chain = event["chainId"]
         event.fields["info"] = info(inventory, task)
-        own = Call(inventory, call.session, call.peer, call.agent, task)
-        self._changed(task, entity)
-        return task, self._run(own, task, entity, work(own))
+        return task, entity
 
     def _run(self, call: Call, task: Task, entity: Any, work: Work) -> Process:
         while True:
@@ -141,13 +163,20 @@ class Tasks:
     def _admit(self, task: Task, entity: Any, work: Work) -> None:
         """Start a task. Raises `Fault("TaskInProgress")`: machines do one thing at a time."""
         task.started = self._inventory.clock.now()
-        for other in self.recent:
-            busy = other.state == "running" and other.entity == task.entity
-            if busy and task.entity is not None and task.entity.kind == "VirtualMachine":
-                work.close()
-                raise Fault("TaskInProgress", "The operation is not allowed: another task is in progress.", task=ref(other))
+        try:
+            self._must_be_idle(task.entity, task.under)
+        except Fault:
+            work.close()
+            raise
         task.state, task.progress = "running", 0
         self._changed(task, entity)
+
+    def _must_be_idle(self, entity: Ref | None, under: Sequence[Task] = ()) -> None:
+        if entity is None or entity.kind != "VirtualMachine":
+            return
+        for other in self.recent:
+            if other.state == "running" and other.entity == entity and other not in under:
+                raise Fault("TaskInProgress", "The operation is not allowed: another task is in progress.", task=ref(other))
 
     def progress(self, call: Call, percent: int) -> None:
         """Show how far a task is."""

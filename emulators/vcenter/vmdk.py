@@ -26,6 +26,10 @@ class NotAVmdk(ValueError):
     """The file is not a VMDK that this emulator wrote or can read; the message says which file and why."""
 
 
+class CutShort(NotAVmdk):
+    """The bytes end before the disk does: what came may have been right."""
+
+
 @dataclass(slots=True)
 class Descriptor:
     """What the small text file of a disk says. `uuid` has the form `6000C29x-....`; `parent` is the file the delta stands on."""

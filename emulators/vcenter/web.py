@@ -9,13 +9,14 @@ from emulators.vcenter.automation.library_files import transfers
 from emulators.vcenter.folder_door import folder
 from emulators.vcenter.http_body import Door, bounded
 from emulators.vcenter.inventory import Inventory
+from emulators.vcenter.nfc_door import nfc
 from emulators.vcenter.objects.service_instance import api_version
 from emulators.vcenter.sessions import token_of
 
 _CHUNK = 1024 * 1024
 XML = "text/xml; charset=utf-8"
 #: First part of a path -> what serves everything below it.
-DOORS: dict[str, Door] = {"api": automation, "cls": transfers, "folder": folder, "rest": automation}
+DOORS: dict[str, Door] = {"api": automation, "cls": transfers, "folder": folder, "nfc": nfc, "rest": automation}
 
 
 class Web:

@@ -143,7 +143,7 @@ def _move_pool(inventory: Inventory, pool: ResourcePool, one: ResourcePool) -> N
     inventory.change(one, "parent")
 
 
-def _dissolve(inventory: Inventory, pool: ResourcePool) -> None:
+def dissolve(inventory: Inventory, pool: ResourcePool) -> None:
     """Take a pool out; its machines and pools go to the one above."""
     parent: ResourcePool = inventory.find(pool.parent.moid) if pool.parent else pool
     for vm in machines_in(inventory, pool):
@@ -170,7 +170,7 @@ def destroy_pool(call: Call, pool: ResourcePool, _args: Any) -> Work:
     yield 1.0
     if _is_root(call.inventory, pool):
         raise Fault("NotSupported", "The root resource pool belongs to its compute resource.")
-    _dissolve(call.inventory, pool)
+    dissolve(call.inventory, pool)
     argument = Record("ResourcePoolEventArgument", name=pool.name, resourcePool=ref(pool))
     text = f"Removed resource pool {pool.name}"
     call.inventory.events.post("ResourcePoolDestroyedEvent", text, user=call.user, resourcePool=argument)
@@ -180,7 +180,7 @@ def destroy_children(call: Call, pool: ResourcePool, _args: Any) -> None:
     """DestroyChildren: all pools below go, their machines come here."""
     for child in [call.inventory.get(one, ResourcePool) for one in list(pool.pools)]:
         destroy_children(call, child, None)
-        _dissolve(call.inventory, child)
+        dissolve(call.inventory, child)
 
 
 def refresh(_call: Call, _pool: ResourcePool, _args: Any) -> None:
@@ -230,7 +230,7 @@ def dissolve_vapp(call: Call, vapp: ResourcePool, *, with_files: bool) -> None:
     for vm in list(inside(call.inventory, vapp)):
         vm_destroy.remove(call, vm, with_files=with_files)
     destroy_children(call, vapp, None)
-    _dissolve(call.inventory, vapp)
+    dissolve(call.inventory, vapp)
 
 
 def update_vapp(call: Call, vapp: ResourcePool, args: Any) -> None:

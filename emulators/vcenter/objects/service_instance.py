@@ -31,6 +31,7 @@ SERVICES = {
     "extensionManager": ("ExtensionManager", "ExtensionManager"),
     "fileManager": ("FileManager", "FileManager"),
     "licenseManager": ("LicenseManager", "LicenseManager"),
+    "ovfManager": ("OvfManager", "OvfManager"),
     "perfManager": ("PerformanceManager", "PerfMgr"),
     "setting": ("OptionManager", "VpxSettings"),
     "userDirectory": ("UserDirectory", "UserDirectory"),

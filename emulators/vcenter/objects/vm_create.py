@@ -9,7 +9,7 @@ from emulators.vcenter.objects import vm_reconfigure
 from emulators.vcenter.objects.virtual_machine import Settings, VirtualMachine
 from emulators.vcenter.objects.vm_devices import standard_devices
 from emulators.vcenter.objects.vm_files import free_directory
-from emulators.vcenter.objects.vm_places import host_in, pool_of
+from emulators.vcenter.objects.vm_places import Place, host_in, pool_of
 from emulators.vcenter.paths import split_path
 from emulators.vcenter.records import Record, Ref
 from emulators.vcenter.tasks import Work
@@ -63,18 +63,25 @@ def create(call: Call, folder: Any, args: Any) -> Work:
     name = plain(spec["name"] or "")
     pool = pool_of(inventory, args["pool"])
     host = host_in(inventory, pool, args.get("host"))
-    datastore = _datastore(inventory, spec, host)
+    datastore = datastore_of(inventory, spec, host)
     must_be_free(inventory, folder, name)
     yield SECONDS
+    return ref(made(call, spec, Place(folder, pool, host, datastore)))
+
+
+def made(call: Call, spec: Record, place: Place) -> VirtualMachine:
+    """A machine as a ConfigSpec says, in the inventory. Raises the faults of vim25, and then there is nothing."""
+    inventory, folder = call.inventory, place.folder
+    name = plain(spec["name"] or "")
     must_be_free(inventory, folder, name)
     settings = Settings(guest_id=spec["guestId"] or "otherGuest", cpus=1, cores=1, memory_mb=256)
     vm = new_machine(
         inventory,
         name,
         folder=folder,
-        pool=pool,
-        host=host,
-        datastore=datastore,
+        pool=place.pool,
+        host=place.host,
+        datastore=place.datastore,
         settings=settings,
         uuid=(spec["uuid"] or "").lower(),
     )
@@ -84,11 +91,12 @@ def create(call: Call, folder: Any, args: Any) -> Work:
     vm_reconfigure.commit(vm_reconfigure.draft(inventory, vm, spec))
     settle(inventory, vm, folder)
     text = "Created virtual machine {vm} on {host} in {datacenter}"
-    inventory.events.about("VmCreatedEvent", text, vm, user=call.user, chain=call.task.chain, template=False)
-    return ref(vm)
+    inventory.events.about("VmCreatedEvent", text, vm, user=call.user, chain=call.task.chain if call.task else 0, template=False)
+    return vm
 
 
-def _datastore(inventory: Inventory, spec: Record, host: Any) -> Any:
+def datastore_of(inventory: Inventory, spec: Record, host: Any) -> Any:
+    """The datastore that a ConfigSpec names, on a host. Raises `InvalidArgument`, `InvalidDatastore`."""
     files = spec["files"]
     if files is None or not files["vmPathName"]:
         raise invalid_argument("config.files.vmPathName", "It names the datastore and is required.")
