@@ -10,6 +10,7 @@ ARGS ?=
 SOURCE := drillbed emulators harness reference_impl tests
 DISK ?=
 SEEDS ?= 200
+COMMA := ,
 FIRST ?= 0
 
 .PHONY: help setup drill test conformance kill soak bench-dataplane bench-vcenter lint constraints clean
@@ -26,7 +27,7 @@ drill: setup ## Run the whole drill; results go to out/drill
 	@$(BIN)/drillbed drill --out "$(OUT)" $(if $(DISK),--disk "$(DISK)") $(ARGS)
 
 test: setup ## Run all tests through tox; ARGS='tests/emulators -k lease' runs some
-	@$(BIN)/tox run -q -e py -- $(ARGS)
+	@$(BIN)/tox run -q -e $(if $(ARGS),py,harness$(COMMA)py) -- $(ARGS)
 
 conformance: setup ## Judge the reference implementation by specs/; results go to build/conformance/reference
 	@$(BIN)/drillbed conform $(ARGS)

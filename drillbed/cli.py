@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: What a drill leaves in its output folder. The log is there only when something was logged.
 DOCUMENT, PAGE, LOG = "drill.json", "report.html", "drill.log"
 
+#: Packages of this project: one that is missing is a bug, not something to install.
+_OURS = ("drillbed", "emulators", "harness", "reference_impl")
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -215,20 +218,29 @@ def _guarded(command: Callable[[], object], interruption: Interruption) -> int:
 
 
 def _explained(error: Exception) -> int:
-    from emulators.blob_storage.node import AzuriteError
-    from emulators.http.sockets import PortTakenError
-
     usage = getattr(error, "format_message", None)  # typer's errors about options; their class moved between its versions
     if isinstance(error, UsageError) or callable(usage):
         _say(f"{usage()} (`drillbed --help` lists what there is)" if callable(usage) else str(error))
         return WRONG_USE
-    if isinstance(error, TroubleError | AzuriteError | PortTakenError):
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in _OURS:
+        _say(f"this command needs more than the harness ({error}): pip install 'drillbed[estate]'")
+    elif isinstance(error, _troubles()):
         _say(str(error))
     elif (advice := remedy(error)) is not None:
         _say(advice)
     else:  # a bug of ours: the user gets a line and a file to send, not a wall of text
         _say(f"drillbed broke: {type(error).__name__}: {error}; {_trouble_log()}")
     return TROUBLE
+
+
+def _troubles() -> tuple[type[Exception], ...]:
+    """The errors whose text is what a user needs."""
+    try:
+        from emulators.blob_storage.node import AzuriteError
+        from emulators.http.sockets import PortTakenError
+    except ModuleNotFoundError:  # only the harness is installed
+        return (TroubleError,)
+    return TroubleError, AzuriteError, PortTakenError
 
 
 def _trouble_log() -> str:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from drillbed.dialects import DIALECTS
 from drillbed.errors import TroubleError, UsageError
 from drillbed.estate import Estate, EstatePlan, MachinePlan
 from drillbed.places import DOMAIN, PUBLIC_NAMES
@@ -26,9 +27,6 @@ from emulators.clock import fresh_seed, today
 from emulators.http.sockets import Sockets
 
 MIB = 1 << 20
-
-#: Profiles whose site can be registered, and with what.
-PROFILES = ("classic",)
 
 #: A person of the tenant, for clients that log in with name and password.
 USER = "operator@drillbed.example"
@@ -66,14 +64,14 @@ class Served:
 
 def check(options: UpOptions) -> None:
     """Raises `UsageError` for what cannot be."""
-    if options.profile not in PROFILES:
-        raise UsageError(f"profile {options.profile!r} cannot be brought up: this version knows {', '.join(PROFILES)}")
+    if options.profile not in DIALECTS:
+        raise UsageError(f"profile {options.profile!r} cannot be brought up: it is {' or '.join(DIALECTS)}")
     if not 0 <= options.vms <= MOST_MACHINES:
         raise UsageError(f"--vms is 0 to {MOST_MACHINES}, not {options.vms}")
     if not 0.01 <= options.speed <= 10_000:
         raise UsageError(f"--speed is 0.01 to 10000 emulated seconds per second, not {options.speed:g}")
     images_of(options)
-    if options.env is not None and not os.access(options.env if options.env.exists() else options.env.parent, os.W_OK):
+    if options.env is not None and not _takes_a_file(options.env):
         raise UsageError(f"{options.env} cannot be written to: choose another file with --env")
 
 
@@ -89,6 +87,10 @@ def images_of(options: UpOptions) -> dict[str, Path]:
             raise UsageError(f"--disk {given}: {name} has an image already; write MACHINE=FILE for another machine")
         images[name] = Path(path)
     return images
+
+
+def _takes_a_file(path: Path) -> bool:
+    return os.access(path, os.W_OK) and path.is_file() if path.exists() else os.access(path.parent, os.W_OK)
 
 
 @contextmanager
@@ -110,6 +112,7 @@ def served(options: UpOptions) -> Iterator[Served]:
             start=today(),
             public_names=options.proxy,
             nbd=options.nbd,
+            profile=options.profile,
         )
         estate = stack.enter_context(Estate.open(plan, options.folder / "estate"))
         relay = Relay()
@@ -171,22 +174,26 @@ def _ready() -> None:
 
 def _open_doors(estate: Estate, relay: Relay, options: UpOptions) -> dict[str, Any]:
     """Tell Azure under which names it is known outside, open the storage door and the proxy; gives the record."""
+    storage = estate.azure.storage.process
+    assert storage is not None, "an estate over sockets has an Azurite"
     blob = relay.door(_where(estate, "storage"), [("127.0.0.1", 10000), ("127.0.0.1", 0)])
+    queue = relay.door((storage.address, storage.queue_port), [("127.0.0.1", 10001), ("127.0.0.1", 0)])
+    local = {kind: f"https://localhost:{door[1]}/{{account}}/" for kind, door in (("blob", blob), ("queue", queue))}
     urls = {name: _url(estate, name) for name in ("management", "login", "vcenter", "site-recovery")}
     faces = estate.azure.azure.faces
-    faces.add(Face(urls["management"], urls["login"], blob=f"https://localhost:{blob[1]}/{{account}}/"))
+    faces.add(Face(urls["management"], urls["login"], **local))
     record: dict[str, Any] = {
         "pid": os.getpid(),
         "profile": options.profile,
         "speed": options.speed,
         "machines": [machine.name for machine in estate.plan.machines],
-        "endpoints": {**urls, "blob": f"https://localhost:{blob[1]}/<account>/"},
+        "endpoints": {**urls, **{kind: url.format(account="<account>") for kind, url in local.items()}},
         "ca": str(_bundle(estate, options.folder)),
     }
     if options.proxy:
         public = "https://management.azure.com", "https://login.microsoftonline.com"
-        storage = "https://{account}.blob.core.windows.net/", "https://{account}.queue.core.windows.net/"
-        faces.add(Face(*public, *storage, suffix="core.windows.net", name="AzureCloud"))
+        names = "https://{account}.blob.core.windows.net/", "https://{account}.queue.core.windows.net/"
+        faces.add(Face(*public, *names, suffix="core.windows.net", name="AzureCloud"))
         place = relay.proxy(_lookup(estate), [(f"{estate.places.prefix}.9.9", 3128), ("127.0.0.1", 3128), ("127.0.0.1", 0)])
         record["proxy"] = f"http://{place[0]}:{place[1]}"
         record["proxied"] = [name for names in PUBLIC_NAMES.values() for name in names]
@@ -233,7 +240,7 @@ def environment(estate: Estate, record: Mapping[str, Any]) -> dict[str, str]:
     endpoints, ca = record["endpoints"], record["ca"]
     keys = estate.operator.run("POST", f"{estate.targets.storage}/listKeys", {})
     account = estate.targets.storage.rsplit("/", 1)[1]
-    blob = endpoints["blob"].replace("<account>/", account)
+    blob, queue = (endpoints[kind].replace("<account>/", account) for kind in ("blob", "queue"))
     proxied = "proxy" in record
     login = "https://login.microsoftonline.com" if proxied else endpoints["login"]
     management = "https://management.azure.com" if proxied else endpoints["management"]
@@ -248,7 +255,7 @@ def environment(estate: Estate, record: Mapping[str, Any]) -> dict[str, str]:
         "AZURE_AUTHORITY_HOST": login,
         "AZURE_RESOURCE_MANAGER_ENDPOINT": management,
         "AZURE_STORAGE_CONNECTION_STRING": f"DefaultEndpointsProtocol=https;AccountName={account};"
-        f"AccountKey={keys['keys'][0]['value']};BlobEndpoint={blob}",
+        f"AccountKey={keys['keys'][0]['value']};BlobEndpoint={blob};QueueEndpoint={queue}",
         "ARM_TENANT_ID": TENANT,
         "ARM_CLIENT_ID": CLIENT,
         "ARM_CLIENT_SECRET": estate.secret,
@@ -264,6 +271,7 @@ def environment(estate: Estate, record: Mapping[str, Any]) -> dict[str, str]:
         "DRILLBED_VAULT": estate.vault.name,
         "DRILLBED_STORAGE_ACCOUNT": account,
         "DRILLBED_BLOB_ENDPOINT": endpoints["blob"],
+        "DRILLBED_QUEUE_ENDPOINT": endpoints["queue"],
         "DRILLBED_VCENTER": f"vcenter.{DOMAIN}",
         "DRILLBED_IDENTITY_ENDPOINT": identity,
         "DRILLBED_IDENTITY_HEADER": azure.add_identity().header,

@@ -129,7 +129,8 @@ def _from_entry_point(name: str, group: str, what: str) -> Callable[[], Any]:
             try:
                 loaded: Callable[[], Any] = entry.load()
             except (ImportError, AttributeError) as problem:
-                raise UsageError(f"the {what} {name!r} cannot be loaded: {problem}") from problem
+                more = " (pip install 'drillbed[estate]')" if entry.value.startswith("drillbed.") else ""
+                raise UsageError(f"the {what} {name!r} cannot be loaded: {problem}{more}") from problem
             return loaded
     known = ", ".join(sorted(entry.name for entry in found)) or "none is installed"
     raise UsageError(

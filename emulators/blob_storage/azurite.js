@@ -1,6 +1,7 @@
 "use strict";
 // Runs the unmodified Azurite package as the storage service of one estate:
 // - one TLS port for blobs and queues of all accounts, told apart by the host name, as in Azure;
+// - a second one for queues alone, for clients that name the account in the path and the host localhost;
 // - accounts are told on standard input (one line, "name:key1:key2;..." each time) and known at once;
 // - its time is the estate's: a request that carries the estate's secret says what time it is there;
 // - it ends with its parent: when standard input ends, so does this process.
@@ -139,15 +140,21 @@ async function start(settings) {
 
   const [toBlob] = blob.httpServer.listeners("request");
   const [toQueue] = queue.httpServer.listeners("request");
-  blob.httpServer.removeAllListeners("request");
-  blob.httpServer.on("request", (request, response) => {
-    readClock(request, settings.secret, setClock);
-    (QUEUE_HOST.test(request.headers.host ?? "") ? toQueue : toBlob)(request, response);
-  });
-  blob.httpServer.on("connection", (socket) => socket.setNoDelay(true));
+  const serve = (server, choose) => {
+    server.removeAllListeners("request");
+    server.on("request", (request, response) => {
+      readClock(request, settings.secret, setClock);
+      choose(request)(request, response);
+    });
+    server.on("connection", (socket) => socket.setNoDelay(true));
+  };
+  serve(blob.httpServer, (request) => (QUEUE_HOST.test(request.headers.host ?? "") ? toQueue : toBlob));
+  serve(queue.httpServer, () => toQueue);
   await queue.beforeStart();
+  await new Promise((resolve, reject) => queue.httpServer.once("error", reject).listen(0, place[0], resolve));
   await blob.start();
-  say({ ready: true, address: place[0], port: place[1], pid: process.pid });
+  const queues = queue.httpServer.address().port;
+  say({ ready: true, address: place[0], port: place[1], queues, pid: process.pid });
   return { blob, queue };
 }
 
@@ -159,7 +166,8 @@ function setAccounts({ blob, queue }, line) {
 }
 
 async function stop({ blob, queue }) {
-  blob.httpServer.closeAllConnections?.();
+  queue.httpServer.close();
+  for (const server of [blob, queue]) server.httpServer.closeAllConnections?.();
   await blob.close();
   await queue.afterClose();
   process.exit(0);

@@ -28,7 +28,8 @@ WRAPPER = Path(__file__).with_name("azurite.js")
 class Azurite:
     """One Azurite process: blob and queue service of all accounts on one TLS port, data in `folder`.
 
-    `address` and `actual` tell after `start` where it listens: at `port` if the system allows it, else at a free one.
+    `address` and `actual` tell after `start` where it listens: at `port` if the system allows it, else at a free one;
+    `queue_port` is where it serves queues alone, for clients that name the account in the path.
     `certificate` and `key` are PEM files for `*.blob.drillbed` and `*.queue.drillbed`, `authority` is who signed them. `secret`
     proves to it that a request may set its time. `on_death` is called with a message, on another thread, when it ends without
     having been asked to. It ends with this process, however that ends.
@@ -49,7 +50,7 @@ class Azurite:
         on_death: Callable[[str], None] | None = None,
     ):
         self.folder, self.address, self.port, self.secret = folder, address, port, secret
-        self.actual = 0
+        self.actual = self.queue_port = 0
         self.failure: str | None = None
         self._command = [node, str(WRAPPER)]
         self._files = {"certificate": str(certificate), "key": str(key), "authority": str(authority), "package": str(package)}
@@ -106,7 +107,7 @@ class Azurite:
         if "ready" not in said:
             self.stop()
             raise AzuriteError(self._start_failure(said))
-        self.address, self.actual = said["address"], said["port"]
+        self.address, self.actual, self.queue_port = said["address"], said["port"], int(said["queues"])
 
     def set_accounts(self, accounts: Mapping[str, tuple[str, str]]) -> None:
         """Make exactly these accounts known, with their keys (base64). Returns when they are."""

@@ -128,6 +128,11 @@ def test_the_connection_string_works_without_the_proxy(up: Up, direct: dict[str,
     with BlobServiceClient.from_connection_string(up.env["AZURE_STORAGE_CONNECTION_STRING"]) as blobs:
         blobs.create_container("direct").upload_blob("one", b"second")
         assert [blob.name for blob in blobs.get_container_client("direct").list_blobs()] == ["one"]
+    with QueueClient.from_connection_string(up.env["AZURE_STORAGE_CONNECTION_STRING"], "direct") as queue:
+        queue.create_queue()
+        queue.send_message("there")
+        assert queue.receive_message().content == "there"
+    assert direct["queue"].replace("<account>/", "drillreplica") in up.env["AZURE_STORAGE_CONNECTION_STRING"]
 
 
 def test_the_proxy_refuses_the_rest_of_the_world(proxied: dict[str, str]) -> None:
@@ -155,6 +160,9 @@ def test_explicit_endpoints_and_a_custom_cloud(up: Up, direct: dict[str, Any]) -
         account = storage.storage_accounts.get_properties("drill", "drillreplica")
         key = storage.storage_accounts.list_keys("drill", "drillreplica").keys_property[0].value
     assert account.primary_endpoints.blob == direct["blob"].replace("<account>", "drillreplica")
+    with QueueClient(account.primary_endpoints.queue, "nobodys", credential=key) as queue, pytest.raises(HttpResponseError) as no:
+        queue.receive_message()
+    assert no.value.error_code == "QueueNotFound"
     with BlobServiceClient(account.primary_endpoints.blob, credential=key) as blobs:
         assert blobs.account_name == "drillreplica"
         assert list(blobs.list_containers(name_starts_with="nothing")) == []
@@ -182,7 +190,7 @@ def test_a_managed_identity_gets_tokens_from_its_endpoint(
 
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [*COMMAND, "up", "--vms", "0", "--env", "lab.env"],
+        [*COMMAND, "up", "--profile", "modernized", "--vms", "0", "--env", "lab.env"],
         cwd=tmp_path, env=BARE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -200,10 +208,13 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--profile", "moon"], "profile 'moon' cannot be brought up"),
+        (["--profile", "moon"], "profile 'moon' cannot be brought up: it is classic or modernized"),
         (["--vms", "101"], "--vms is 0 to 100, not 101"),
         (["--speed", "0"], "--speed is 0.01 to 10000"),
+        (["--vms", "-1"], "--vms is 0 to 100, not -1"),
+        (["--speed", "nan"], "--speed is 0.01 to 10000"),
         (["--vms", "1", "--env", "no/such/folder/lab.env"], "no/such/folder/lab.env cannot be written to"),
+        (["--env", "."], ". cannot be written to: choose another file with --env"),
     ],
 )
 def test_wrong_use_is_one_line(
