@@ -8,8 +8,9 @@ nothing of a log before the whole log has been found sound.
 import hashlib
 import struct
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import xxhash
@@ -38,6 +39,10 @@ KEY_BYTES = 32
 Fault: TypeAlias = Literal[
     "not-a-log", "truncated", "torn", "altered", "reordered", "sealed", "malformed", "foreign", "gap", "replaced"
 ]
+
+
+#: Does works at once, if it can, and gives their results in order.
+SideBySide: TypeAlias = Callable[[Sequence[Callable[[], list[bytes]]]], list[list[bytes]]]
 
 
 class DamagedLog(ValueError):
@@ -104,8 +109,12 @@ def write(
     made: float,
     compress: bool = True,
     encrypt: bool = True,
+    side_by_side: SideBySide | None = None,
 ) -> bytes:
-    """The bytes of a log. `salt` is 32 random bytes, new for every log: the file's key follows from it, so no nonce repeats."""
+    """The bytes of a log. `salt` is 32 random bytes, new for every log: the file's key follows from it, so no nonce repeats.
+
+    `side_by_side` does several things at once and gives their results in order: the frames are compressed and sealed by it.
+    """
     if not frames or len(salt) != 32 or len(previous) != 32:
         raise ValueError("a log has frames, a salt of 32 bytes and the digest of its predecessor")
     flags = COMPRESSED * compress | ENCRYPTED * encrypt
@@ -113,10 +122,9 @@ def write(
     fields = (MAGIC, HEADER.size, flags, identity, generation, len(frames), frames[0].first, frames[-1].last)
     header = _checked(HEADER, *fields, round(made * 1e6), previous, salt)
     seal = AESGCM(_file_key(key, salt, header)) if encrypt else None
-    squeeze = zstandard.ZstdCompressor(level=1) if compress else None
-    pieces = [header]
-    for number, frame in enumerate(frames):
-        pieces += _write_frame(number, frame, header, squeeze, seal)
+    works = [partial(_write_frame, number, frame, header, compress, seal) for number, frame in enumerate(frames)]
+    written = side_by_side(works) if side_by_side is not None else [work() for work in works]
+    pieces = [header, *(piece for frame in written for piece in frame)]
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
@@ -126,10 +134,10 @@ def write(
     return b"".join((*pieces, tail, digest.digest()))
 
 
-def _write_frame(number: int, frame: Frame, header: bytes, squeeze: Any, seal: AESGCM | None) -> list[bytes]:
+def _write_frame(number: int, frame: Frame, header: bytes, compress: bool, seal: AESGCM | None) -> list[bytes]:
     table, data = records.encode_table(frame.records)
     raw = b"".join((table, *data))
-    stored = squeeze.compress(raw) if squeeze is not None else raw
+    stored = zstandard.ZstdCompressor(level=1).compress(raw) if compress else raw
     size = len(stored) + (16 if seal is not None else 0)
     fields = (FRAME_MAGIC, number, frame.first, frame.last, round(frame.when * 1e6), size, len(raw), len(frame.records), 0)
     if seal is not None:

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from typing import Any
 from reference_impl import hrl, records
 from reference_impl.process_server.spool import Place, Spool
 from reference_impl.records import Buffer, Kind, SegmentHead
+
+#: Received bytes that a process server keeps in memory at most, beside the cache on disk.
+FRESH_BYTES = 24 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,29 @@ class Cached:
     size: int
     marked: bool
     place: Place
+    raw: Buffer | None = None  #: while there is room for it in memory
+
+    def read(self) -> Buffer:
+        """Its bytes. Raises `OSError` when the cache has lost them."""
+        return self.raw if self.raw is not None else self.place.read()
+
+
+@dataclass(slots=True)
+class Room:
+    """Memory of one server for segments that have just come: most are passed on before they have to be read again."""
+
+    left: int = FRESH_BYTES
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, size: int) -> bool:
+        with self.lock:
+            fits = size <= self.left
+            self.left -= size if fits else 0
+            return fits
+
+    def give_back(self, cached: Iterable[Cached]) -> None:
+        with self.lock:
+            self.left += sum(one.size for one in cached if one.raw is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +74,7 @@ class Lane:
     machine_id: str
     generation: int
     sync: bool = True
+    room: Room = field(default_factory=Room)
     sealed: int = 0  #: records up to here are in logs, or were taken by the master target
     uploaded: int = 0
     chain: bytes = hrl.GENESIS
@@ -100,17 +128,18 @@ class Lane:
                 return False
             assert head.first == self.received + 1
             place = self.spool.append(head.first, raw)
-            self.segments.append(Cached(head.first, head.last, len(raw), has_marks(raw, head), place))
+            fresh = raw if self.room.take(len(raw)) else None
+            self.segments.append(Cached(head.first, head.last, len(raw), has_marks(raw, head), place, fresh))
             return True
 
     # moving on -------------------------------------------------------------------------------------------------------
 
     def take(self, most: int) -> list[Cached]:
-        """The oldest segments, up to about `most` bytes."""
+        """The oldest segments: `most` bytes, and what is left of the segment that fills them."""
         with self.lock:
             taken, size = list[Cached](), 0
             for cached in self.segments:
-                if taken and size + cached.size > most:
+                if size >= most:
                     break
                 taken.append(cached)
                 size += cached.size
@@ -139,6 +168,7 @@ class Lane:
 
     def _done_with(self, taken: list[Cached]) -> None:
         self.save()
+        self.room.give_back(taken)
         for cached in taken:
             self.segments.popleft()
             self.spool.release(cached.place)
@@ -173,6 +203,7 @@ class Lane:
             self.spool.clear()
             for log in self.logs:
                 log.path.unlink(missing_ok=True)
+            self.room.give_back(self.segments)
             self.segments.clear()
             self.logs.clear()
             self.sealed = self.uploaded = position
@@ -188,6 +219,7 @@ class Lane:
 
     def destroy(self) -> None:
         with self.lock:
+            self.room.give_back(self.segments)
             self.segments.clear()
             self.logs.clear()
             self.spool.clear()
@@ -196,10 +228,10 @@ class Lane:
             self.folder.rmdir()
 
 
-def open_lane(folder: Path, machine_id: str, generation: int, *, sync: bool = True) -> Lane:
+def open_lane(folder: Path, machine_id: str, generation: int, *, sync: bool = True, room: Room | None = None) -> Lane:
     """The lane in a folder, as it was left."""
     folder.mkdir(parents=True, exist_ok=True)
-    lane = Lane(folder, machine_id, generation, sync)
+    lane = Lane(folder, machine_id, generation, sync, room or Room())
     try:
         kept = json.loads((folder / "position.json").read_bytes())
         lane.sealed, lane.uploaded, lane.chain = int(kept["sealed"]), int(kept["uploaded"]), bytes.fromhex(kept["chain"])

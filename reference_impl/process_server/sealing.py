@@ -7,8 +7,8 @@ from typing import Any
 
 from reference_impl import hrl, records
 from reference_impl.coalesce import latest, merged
-from reference_impl.outside import Clock
 from reference_impl.process_server.cache import Cached, Lane
+from reference_impl.process_server.crew import Crew
 from reference_impl.records import Kind, Record
 from reference_impl.rules import Rules
 from reference_impl.times import iso
@@ -27,25 +27,38 @@ class SealedLog:
     marked: bool
 
 
-def seal(lane: Lane, taken: Sequence[Cached], clock: Clock, rules: Rules, data_key: bytes) -> SealedLog:
-    """One log of these segments. Raises `OSError` or `DamagedSegment` when the cache itself is damaged."""
-    entries: list[Record] = []
-    for cached in taken:
-        entries += records.decode(cached.place.read()).records
-    frames = build_frames(taken[0].first, entries)
-    raw = hrl.write(
-        lane.machine_id,
-        lane.generation,
-        frames,
-        key=data_key,
-        salt=clock.random_bytes(32),
-        previous=lane.chain,
-        made=clock.now(),
-        compress=rules.compress,
-        encrypt=rules.encrypt,
-    )
-    marked = any(cached.marked for cached in taken)
-    return SealedLog(raw, raw[-32:], newest_tag(taken[0].first, entries), marked)
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """One log to be made of cached segments: all that it needs is in here, so any thread can make it."""
+
+    lane: Lane
+    taken: list[Cached]
+    previous: bytes
+    salt: bytes
+    made: float
+    rules: Rules
+    data_key: bytes
+    crew: Crew
+
+    def seal(self) -> SealedLog:
+        """Raises `OSError` or `DamagedSegment` when the cache itself is damaged."""
+        entries: list[Record] = []
+        for cached in self.taken:
+            entries += records.decode(cached.read()).records
+        first = self.taken[0].first
+        raw = hrl.write(
+            self.lane.machine_id,
+            self.lane.generation,
+            build_frames(first, entries),
+            key=self.data_key,
+            salt=self.salt,
+            previous=self.previous,
+            made=self.made,
+            compress=self.rules.compress,
+            encrypt=self.rules.encrypt,
+            side_by_side=self.crew.all,
+        )
+        return SealedLog(raw, raw[-32:], newest_tag(first, entries), any(cached.marked for cached in self.taken))
 
 
 def build_frames(first: int, entries: Sequence[Record]) -> list[hrl.Frame]:

@@ -12,7 +12,8 @@ from typing import Any
 from reference_impl import records, wire
 from reference_impl.alarm import Alarm
 from reference_impl.outside import Clock, Host, Listener, OpenStore, Process
-from reference_impl.process_server.cache import Lane, open_lane, write_whole
+from reference_impl.process_server.cache import Lane, Room, open_lane, write_whole
+from reference_impl.process_server.crew import Crew
 from reference_impl.process_server.sinks import Digests, MasterTargetSink, Sink, StorageSink
 from reference_impl.records import MAX_SEGMENT, DamagedSegment
 from reference_impl.rules import Rules
@@ -82,6 +83,7 @@ class ProcessServer:
         self.machines: dict[tuple[str, int], Machine] = {}
         self._listener: Listener | None = None
         self._saved, self._sync = "", sync
+        self._crew, self._room = Crew(), Room()
 
     # life ------------------------------------------------------------------------------------------------------------
 
@@ -103,6 +105,7 @@ class ProcessServer:
             machine.alarm.close()
             machine.lane.spool.close()
         self.clock.cancel_all()
+        self._crew.close()
 
     # configuration server --------------------------------------------------------------------------------------------
 
@@ -174,10 +177,12 @@ class ProcessServer:
 
     def _serve(self, settings: dict[str, Any]) -> Machine:
         machine_id, generation = str(settings["machineId"]), int(settings["generation"])
-        lane = open_lane(self.folder / wire.part(machine_id) / str(generation), machine_id, generation, sync=self._sync)
+        lane = open_lane(
+            self.folder / wire.part(machine_id) / str(generation), machine_id, generation, sync=self._sync, room=self._room
+        )
         sink: Sink
         if settings["sink"]["kind"] == "storage":
-            sink = StorageSink(lane, self.host, self.clock, self.rules, self._open_store, settings)
+            sink = StorageSink(lane, self.host, self.clock, self.rules, self._open_store, settings, self._crew)
         else:
             sink = MasterTargetSink(lane, self.host, settings)
         alarm = Alarm(self.clock, lambda: self._turn(machine), f"pass on {machine_id}")

@@ -11,7 +11,8 @@ from azure.core.exceptions import ResourceExistsError
 from reference_impl import hrl, records, stores, wire
 from reference_impl.outside import BlobStore, Clock, Host, OpenStore
 from reference_impl.process_server.cache import Lane, LogFile
-from reference_impl.process_server.sealing import SEAL_BYTES, data_key, newest_tag, seal
+from reference_impl.process_server.crew import Crew
+from reference_impl.process_server.sealing import SEAL_BYTES, SealedLog, Sealing, data_key, newest_tag
 from reference_impl.records import DIGEST
 from reference_impl.rules import Rules
 
@@ -25,6 +26,8 @@ MARK_SECONDS = 0.5
 #: A worker is told of logs without marks when this much or this long has gathered.
 NOTIFY_BYTES = 16 << 20
 NOTIFY_SECONDS = 120.0
+#: Sealed logs that are kept in memory until they are up; what is more is read again.
+MOST_FRESH = 2
 #: How often the worker's progress is looked up to make room in the cache.
 LOOK_SECONDS = 60.0
 
@@ -51,6 +54,7 @@ class StorageSink:
     rules: Rules
     open_store: OpenStore
     settings: Mapping[str, Any]
+    crew: Crew
     _store: BlobStore | None = None
     _untold_bytes: int = 0
     _untold_marked: bool = False
@@ -58,7 +62,8 @@ class StorageSink:
     _looked_at: float = 0.0
     _processed: int = 0  #: as of the last look
     _given_up: int = 0  #: the log that could not be sent again
-    _tags: dict[int, dict[str, Any] | None] = field(default_factory=dict)
+    _tags: dict[int, dict[str, Any] | None] = field(default_factory=dict)  #: of logs that are not up yet
+    _fresh: dict[int, bytes] = field(default_factory=dict)  #: logs that were sealed just now
 
     @property
     def _cache(self) -> Mapping[str, str]:
@@ -75,27 +80,51 @@ class StorageSink:
         return 0.0 if self.lane.waiting_bytes >= SEAL_BYTES else LINGER_SECONDS
 
     def step(self) -> Step:
-        """Seal what waits into one log, or upload the oldest log that is not up yet."""
+        """Seal what waits into one log, or upload the oldest log that is not up yet; both where there is much to do."""
         try:
             log = next((log for log in self.lane.logs if log.last > self.lane.uploaded), None)
             if log is not None:
-                return self._upload(log)
-            taken = self.lane.take(SEAL_BYTES)
-            if not taken:
+                return self._upload_beside_sealing(log) if self.lane.waiting_bytes >= SEAL_BYTES else self._upload(log)
+            sealing = self._sealing()
+            if sealing is None:
                 self._tell()
                 return "moved" if self._look() else "idle"
-            sealed = seal(self.lane, taken, self.clock, self.rules, data_key(self.settings))
-            self.lane.sealed_as(taken, sealed.raw, sealed.digest)
-            self._tags = {taken[0].first: sealed.tag}
-            self._untold_marked = self._untold_marked or sealed.marked
+            self._keep(sealing, sealing.seal())
             return "moved"
         except stores.STORE_ERRORS:
             self._store = None
             return "blocked"
 
+    def _sealing(self) -> Sealing | None:
+        """The next log to be made, if anything waits."""
+        taken, clock, chain = self.lane.take(SEAL_BYTES), self.clock, self.lane.chain
+        if not taken:
+            return None
+        salt = clock.random_bytes(32)
+        return Sealing(self.lane, taken, chain, salt, clock.now(), self.rules, data_key(self.settings), self.crew)
+
+    def _keep(self, sealing: Sealing, sealed: SealedLog) -> None:
+        first = sealing.taken[0].first
+        self.lane.sealed_as(sealing.taken, sealed.raw, sealed.digest)
+        self._tags[first] = sealed.tag
+        self._fresh.pop(first, None)
+        if len(self._fresh) < MOST_FRESH:
+            self._fresh[first] = sealed.raw
+        self._untold_marked = self._untold_marked or sealed.marked
+
+    def _upload_beside_sealing(self, log: LogFile) -> Step:
+        """While the store takes a log, others make the next one of it: one waits for the wire, the other for the processor."""
+        sealing = self._sealing()
+        assert sealing is not None
+        sealed = self.crew.begin(sealing.seal)
+        try:
+            return self._upload(log)
+        finally:
+            self._keep(sealing, sealed.result())
+
     def _upload(self, log: LogFile) -> Step:
         """One Put Blob with `If-None-Match: *`: a log is written once and never changed."""
-        raw = log.path.read_bytes()
+        raw = self._fresh.get(log.first) or log.path.read_bytes()
         name = self._name(log.first)
         try:
             self._open().put_blob(self._container, name, raw, if_absent=True)
@@ -106,6 +135,8 @@ class StorageSink:
             if there != raw:
                 self._open().put_blob(self._container, name, raw)  # nobody can have applied what is damaged
         self.lane.note_uploaded(log, self._tag_of(log, raw))
+        self._tags.pop(log.first, None)
+        self._fresh.pop(log.first, None)
         self._untold_bytes += log.size
         return "moved"
 
@@ -117,7 +148,7 @@ class StorageSink:
                 raw, data_key(self.settings), machine_id=lane.machine_id, generation=lane.generation, first=log.first
             )
             tags = [newest_tag(number, [mark]) for frame in opened.frames for number, mark in frame.marks()]
-            self._tags = {log.first: next((tag for tag in reversed(tags) if tag is not None), None)}
+            self._tags[log.first] = next((tag for tag in reversed(tags) if tag is not None), None)
         return self._tags[log.first]
 
     def _tell(self) -> None:
@@ -183,6 +214,8 @@ class StorageSink:
         return stores.log_name(self.lane.machine_id, self.lane.generation, first)
 
     def position(self) -> bool:
+        self._fresh.clear()
+        self._tags.clear()
         try:
             names = [entry.name for entry in self._open().list_blobs(self._container, self._prefix())]
             state = self._state() or {}
@@ -247,7 +280,7 @@ class MasterTargetSink:
         taken = self.lane.take(1)
         if not taken:
             return "idle"
-        raw = taken[0].place.read()
+        raw = bytes(taken[0].read())
         try:
             reply = self._client().send("POST", f"{self._base()}/segments", raw)
         except OSError:
