@@ -95,6 +95,7 @@ _FLAGS: dict[str, Flag] = {
     "-trace": Flag(False, _truth, "Write what is asked and answered to standard error"),
     "-trace-file": Flag("", str, "Write it to this file"),
     "-stdinexit": Flag(False, _truth, "End when something is written to standard input, or when it ends"),
+    "-state": Flag("", str, "Folder that keeps the inventory and its files: what is in it is taken up, whatever else is told"),
     "-capacity-gb": Flag(10_240, _count, "Size of each datastore"),
 }
 

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from emulators.http.sockets import PortTakenError, Sockets
 from emulators.network import ONPREM, Network
 from emulators.vcenter import Model, VCenter
 from emulators.vcenter.delays import Delays
+from emulators.vcenter.keeping import Keeper
 from emulators.vcenter.pages import Pages
 
 _GIB = 1024**3
@@ -57,13 +59,15 @@ def _open(options: dict[str, Any], stack: ExitStack) -> str:
     gc.set_threshold(100_000, 50, 100)  # an inventory is large and lives long: looking through it often finds nothing
     folder = Path(tempfile.mkdtemp(prefix="vcsim-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    clock = Clock(flow=1.0)  # one seed: the same flags give the same ids and UUIDs each time
+    keeper = Keeper(Path(options["-state"])) if options["-state"] else None
+    clock = _clock(keeper)
     clock.start()
     stack.callback(clock.stop)
     user, password = _told(options["-username"]), _told(options["-password"])
     vcenter = VCenter(
         clock,
-        folder,
+        keeper.files if keeper is not None else folder,
+        keeper=keeper,
         users={user or "user": (password or "pass", "Admin")},
         anybody=not (options["-username"] or options["-password"]),
         version=options["-api-version"],
@@ -85,6 +89,14 @@ def _open(options: dict[str, Any], stack: ExitStack) -> str:
     address, actual = transport.where(server, int(port)) or (host, int(port))
     scheme = "https" if options["-tls"] else "http"
     return f"export GOVC_URL={scheme}://{user or 'user'}:{password or 'pass'}@{address}:{actual}/sdk GOVC_SIM_PID={os.getpid()}\n"
+
+
+def _clock(keeper: Keeper | None) -> Clock:
+    """One seed: the same flags give the same ids and UUIDs each time. What is taken up goes on in its time, with another seed."""
+    known = keeper.known if keeper is not None else None
+    if known is None:
+        return Clock(flow=1.0)
+    return Clock(flow=1.0, seed=known["starts"], start=datetime.fromtimestamp(known["time"], UTC))
 
 
 def _delays(clock: Clock, options: dict[str, Any]) -> Delays | None:

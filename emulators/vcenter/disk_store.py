@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +179,34 @@ class DiskStore:
             self._load_generations(disk)
             self.files_changed()  # its extents may have come as plain files
             return disk
+
+    def reopen(self, top: str, layers: Sequence[str], pins: Mapping[str, str], *, forget: bool) -> Disk:
+        """A disk as it was, by the descriptor that takes its writes, those of all its layers in order, and those of its pinned
+        points. With `forget` what was kept of its block map is out of date: change ids given before name nothing any more.
+
+        Raises as `open` does."""
+        path = self.path(top)
+        if forget and self.relative(path) not in self._disks:
+            for stale in path.parent.glob("*-ctk.vmdk"):
+                stale.unlink()
+        disk = self.open(top)
+        with disk.lock:
+            for key, name in pins.items():
+                disk.pins[key] = self._branch(disk, self.path(name))
+            order = {self.path(name): number for number, name in enumerate(layers)}
+            disk.layers.sort(key=lambda layer: order.get(layer.path, len(order)))
+        return disk
+
+    def _branch(self, disk: Disk, path: Path) -> Layer:
+        """The layer of a descriptor, which stands on one of the disk's, or on another of which the same holds."""
+        known = next((layer for layer in disk.layers if layer.path == path), None)
+        if known is not None:
+            return known
+        layer = open_layer(path)
+        layer.parent = self._branch(disk, self._below(layer))
+        disk.layers.append(layer)
+        self.know(disk, layer)
+        return layer
 
     def _below(self, layer: Layer) -> Path:
         """The file that a delta stands on. Raises `ValueError` when it would leave the datastore."""

@@ -1,6 +1,7 @@
 """One emulated vCenter, as the estate composes it."""
 
 import shutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ from emulators.clock import Clock
 from emulators.vcenter import esx
 from emulators.vcenter.asgi import Asgi
 from emulators.vcenter.authorization import ROLE_NAMES, Authorization, Permission
-from emulators.vcenter.disk_store import write_files
+from emulators.vcenter.disk_store import DiskStore, write_files
 from emulators.vcenter.events import EventLog, datacenter_of
 from emulators.vcenter.guests import GuestHooks, GuestState
 from emulators.vcenter.inventory import ROOT, Inventory
+from emulators.vcenter.keeping import Keeper
 from emulators.vcenter.kinds import KINDS
 from emulators.vcenter.model import Home, Model, build
 from emulators.vcenter.objects import alarms, vm_create, vm_power
@@ -55,7 +57,8 @@ class VCenter:
 
     `users` maps a name (without case) to password and role (Admin, ReadOnly, NoAccess) on everything. `folder` is where the
     datastore keeps its files; `capacity` its size in bytes; `model` another inventory to start with. Tasks take their usual
-    emulated time times `task_pace`. With `anybody` every name and password logs in as administrator.
+    emulated time times `task_pace`. With `anybody` every name and password logs in as administrator. `keeper` keeps the inventory
+    on disk: what it has is taken up instead of a new one; `folder` is then its `files`.
 
     `.wsgi` serves `POST /sdk` and the rest.
     """
@@ -75,23 +78,56 @@ class VCenter:
         model: Model | None = None,
         task_pace: float = 1.0,
         anybody: bool = False,
+        keeper: Keeper | None = None,
     ):
         plan = model or Model(hosts=hosts)
         root = esx.ROOT if plan.esx else ROOT
+        lock = keeper.guard if keeper is not None else threading.RLock()
         self.inventory = inventory = Inventory(
-            clock, name, version, clock.uuid(), folder, kinds=KINDS, hooks=hooks, root=root, esx=plan.esx
+            clock, name, version, clock.uuid(), folder, kinds=KINDS, hooks=hooks, root=root, esx=plan.esx, lock=lock
         )
+        self._keeper = keeper
         inventory.authorization = Authorization({user.lower(): password for user, (password, _) in users.items()})
         inventory.sessions = Sessions(clock)
         inventory.events = EventLog(inventory)
         inventory.events.listeners.append(alarms.on_event)
         inventory.tasks = Tasks(inventory, task_pace)
+        if keeper is not None and keeper.known:
+            self._restore(keeper)
+        else:
+            self._build(plan, users, anybody=anybody, capacity=capacity, addresses=addresses)
+        inventory.log.clear()  # nobody has a version of before
+        if keeper is not None:
+            keeper.watch(inventory)
+        self.wsgi = Web(inventory)
+        self.asgi = Asgi(inventory)
+
+    def _restore(self, keeper: Keeper) -> None:
+        """What is kept instead of a new inventory."""
+        inventory = self.inventory
+        with inventory.lock:
+            for moid, (place, capacity) in (keeper.known or {})["stores"].items():
+                inventory.stores[moid] = DiskStore(keeper.files / place, capacity, inventory.clock.uuid)
+            keeper.restore(inventory)
+            inventory.root = esx.ROOT if inventory.esx else ROOT
+            self._serve()
+            for store in inventory.stores.values():
+                store.count_files()
+
+    def _serve(self) -> None:
+        """Add the service objects that are not there yet."""
+        inventory = self.inventory
+        for kind, moid in (("ServiceInstance", "ServiceInstance"), *SERVICES.values(), *FURTHER.items()):
+            if inventory.find(moid) is None:
+                inventory.add(STATEFUL.get(kind, Service)(kind, moid))
+
+    def _build(self, plan: Model, users: Mapping[str, tuple[str, str]], *, anybody: bool, capacity: int, addresses: str) -> None:
+        """A new inventory."""
+        inventory, root, folder = self.inventory, self.inventory.root, self.inventory.folder
         with inventory.lock:
             inventory.add(Folder(root.moid, "ha-folder-root" if plan.esx else "Datacenters", None, ["Folder", "Datacenter"]))
             inventory._counter = 1
-            inventory.add(Service("ServiceInstance", "ServiceInstance"))
-            for kind, moid in (*SERVICES.values(), *FURTHER.items()):
-                inventory.add(STATEFUL.get(kind, Service)(kind, moid))
+            self._serve()
             inventory.find("SessionManager").anybody = anybody
             for user, (_, role) in users.items():
                 permission = Permission(inventory.root.moid, user.lower(), ROLE_NAMES[role], True)
@@ -100,13 +136,10 @@ class VCenter:
                 homes = list(esx.build(inventory, folder, capacity, plan))
             else:
                 homes = build(inventory, folder, capacity, plan, addresses)
-        later = sum(home.count for home in homes) > _WRITTEN_AT_ONCE
+        later = sum(home.count for home in homes) > _WRITTEN_AT_ONCE and self._keeper is None
         site = planned() if plan.site else None
         for home in homes:
-            self._settle(home, site, autostart=model is not None and model.autostart, files_later=later)
-        inventory.log.clear()  # nobody has a version of before
-        self.wsgi = Web(inventory)
-        self.asgi = Asgi(inventory)
+            self._settle(home, site, autostart=plan.autostart, files_later=later)
 
     # machines --------------------------------------------------------------------------------------------------------
 
@@ -303,6 +336,8 @@ class VCenter:
             self.asgi.close()
             for store in self.inventory.stores.values():
                 store.close()
+        if self._keeper is not None:
+            self._keeper.close()
 
 
 def _write_files(inventory: Inventory, vm: VirtualMachine) -> None:

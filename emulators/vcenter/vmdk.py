@@ -155,5 +155,5 @@ def _joined(text: str) -> str:
     digits = re.sub(r"[^0-9a-fA-F]", "", text).upper()
     if len(digits) != 32:
         return ""
-    lower = digits[:8] + digits[8:].lower()
+    lower = digits[:7] + digits[7:].lower()
     return f"{lower[:8]}-{lower[8:12]}-{lower[12:16]}-{lower[16:20]}-{lower[20:]}"
