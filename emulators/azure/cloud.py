@@ -20,14 +20,18 @@ from emulators.azure.network import (
     Circuits,
     Connections,
     Links,
+    LoadBalancers,
     LocalGateways,
     NetworkInterfaces,
     NetworkSecurityGroups,
+    NetworkUsage,
     PublicAddresses,
+    RouteTables,
     VirtualNetworkGateways,
     VirtualNetworks,
 )
 from emulators.azure.network.kinds import (
+    BALANCER,
     CIRCUIT,
     CONNECTION,
     GATEWAY,
@@ -35,6 +39,7 @@ from emulators.azure.network.kinds import (
     LOCAL_GATEWAY,
     NETWORK,
     PUBLIC_ADDRESS,
+    ROUTE_TABLE,
     SECURITY_GROUP,
 )
 from emulators.azure.outside import BlobSize, GuestHooks, LinkSwitch, NoPrograms, RunbookPrograms, StorageService
@@ -166,6 +171,7 @@ class Azure:
         self.interfaces = NetworkInterfaces(self.arm)
         self.security_groups = NetworkSecurityGroups(self.arm)
         self.public_addresses = PublicAddresses(self.arm)
+        self.route_tables, self.balancers = RouteTables(self.arm), LoadBalancers(self.arm)
         self.local_gateways = LocalGateways(self.arm)
         self.gateways = VirtualNetworkGateways(self.arm)
         changes = Links(self.arm, links)
@@ -182,7 +188,8 @@ class Azure:
             self.resources, Deployments(self.arm, self.resources), Namespaces(self.arm), Tags(self.arm),
             self.authorization, LockOperations(self.arm),
             self.vaults, self.storage_accounts, self.networks, self.interfaces,
-            self.security_groups, self.public_addresses, self.local_gateways, self.gateways, self.connections, self.circuits,
+            self.route_tables, self.balancers, NetworkUsage(self.arm), self.security_groups, self.public_addresses,
+            self.local_gateways, self.gateways, self.connections, self.circuits,
             self.disks, self.machines, self.availability_sets, self.sizes,
             self.automation_accounts, Runbooks(self.arm), Variables(self.arm), self.runbook_jobs,
         )  # fmt: skip
@@ -199,10 +206,12 @@ class Azure:
                 CIRCUIT.type: self.circuits.remove,
                 GATEWAY.type: self.gateways.remove,
                 LOCAL_GATEWAY.type: self.local_gateways.remove,
+                BALANCER.type: self.balancers.remove,
                 INTERFACE.type: self.interfaces.remove,
                 PUBLIC_ADDRESS.type: self.public_addresses.remove,
                 NETWORK.type: self.networks.remove,
                 SECURITY_GROUP.type: self.security_groups.remove,
+                ROUTE_TABLE.type: self.route_tables.remove,
                 ACCOUNT.type: self.storage_accounts.remove,
                 AUTOMATION_ACCOUNT.type: self.automation_accounts.remove,
             }

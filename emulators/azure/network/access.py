@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
+from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read, read_choice
+from emulators.azure.network.children import Part, add_parts, read_parts
 from emulators.azure.network.kinds import INTERFACE, PUBLIC_ADDRESS, SECURITY_GROUP, SUBNET_TYPE
 from emulators.azure.provisioning import provision, withdraw
 from emulators.azure.tracked import add_reads, located
@@ -18,6 +19,19 @@ _DEFAULT_RULES = (
 )
 
 
+#: Fields of a rule that take one of a few words, and those that are kept as they are sent.
+_WORDS = (
+    ("direction", ("Inbound", "Outbound")),
+    ("access", ("Allow", "Deny")),
+    ("protocol", ("Tcp", "Udp", "Icmp", "Esp", "Ah", "*")),
+)
+_RULE_FIELDS = frozenset(
+    f"{side}{what}"
+    for side in ("source", "destination")
+    for what in ("PortRange", "PortRanges", "AddressPrefix", "AddressPrefixes", "ApplicationSecurityGroups")
+) | {"priority", "description"}
+
+
 class NetworkSecurityGroups:
     """`Microsoft.Network/networkSecurityGroups`: rules are kept and checked for sense, not applied to traffic."""
 
@@ -25,7 +39,10 @@ class NetworkSecurityGroups:
 
     def __init__(self, arm: Arm):
         self.arm = arm
+        self.rules = Part(SECURITY_GROUP, "securityRules", self._rule, _check_priorities)
         add_reads(arm, SECURITY_GROUP, self.render)
+        add_parts(arm, self.rules)
+        add_parts(arm, Part(SECURITY_GROUP, "defaultSecurityRules"))
 
     def render(self, group: Resource) -> Json:
         users: Json = {}
@@ -39,9 +56,8 @@ class NetworkSecurityGroups:
     @operation("PUT", SECURITY_GROUP.template)
     def create(self, call: Call) -> Answer:
         existing, head = located(self.arm, call, SECURITY_GROUP)
-        rules = [self._rule(call.path, entry) for entry in read(call.content(), "properties.securityRules", list, [])]
-        _check_priorities(rules)
         group = existing or Resource(call.path, SECURITY_GROUP.type, {"etag": ""})
+        rules = read_parts(self.arm, group, self.rules, read(call.content(), "properties.securityRules", list, []))
         group.body.update(head)
         group.body["properties"] = {
             "resourceGuid": existing.properties["resourceGuid"] if existing else self.arm.clock.uuid(),
@@ -84,32 +100,24 @@ class NetworkSecurityGroups:
                 details=[],
             )
 
-    def _rule(self, group_id: str, entry: Any) -> Json:
-        if not isinstance(entry, dict):
-            raise Refusal(400, "InvalidRequestContent", "The request content was invalid: security rules must be objects.")
-        name = read(entry, "name", str, required=True)
-        priority = read(entry, "properties.priority", int, required=True)
+    def _rule(self, group: Resource, name: str, body: Json) -> Json:
+        priority = read(body, "properties.priority", int, required=True)
         if not 100 <= priority <= 4096:
             raise Refusal(
                 400,
                 "SecurityRuleInvalidPriority",
                 f"Security rule has invalid Priority. Value provided: {priority} Allowed range 100-4096.",
             )
-        for field, allowed in (("direction", ("Inbound", "Outbound")), ("access", ("Allow", "Deny"))):
-            if read(entry, f"properties.{field}", str, required=True) not in allowed:
-                raise Refusal(
-                    400,
-                    "InvalidRequestFormat",
-                    f"Security rule {name} has an invalid {field}; it is one of {', '.join(allowed)}.",
-                )
-        read(entry, "properties.protocol", str, required=True)
-        properties = {**entry["properties"], "provisioningState": "Succeeded"}
+        for ports in ("sourcePortRange", "destinationPortRange"):
+            for text in [read(body, f"properties.{ports}", str, ""), *read(body, f"properties.{ports}s", list, [])]:
+                _check_ports(name, text)
         return {
-            "id": f"{group_id}/securityRules/{name}",
-            "name": name,
-            "type": f"{SECURITY_GROUP.type}/securityRules",
-            "etag": f'W/"{self.arm.clock.uuid()}"',
-            "properties": properties,
+            "sourcePortRanges": [],
+            "destinationPortRanges": [],
+            "sourceAddressPrefixes": [],
+            "destinationAddressPrefixes": [],
+            **{field: value for field, value in body["properties"].items() if field in _RULE_FIELDS and value is not None},
+            **{field: read_choice(body, f"properties.{field}", words, code="InvalidRequestFormat") for field, words in _WORDS},
         }
 
 
@@ -148,6 +156,9 @@ class PublicAddresses:
             "ipTags": [],
             "ipAddress": known.get("ipAddress") or self._next(),
         }
+        label = read(body, "properties.dnsSettings.domainNameLabel", str, "")
+        if label:
+            properties["dnsSettings"] = self._named(public, head["location"], label)
         if "ipConfiguration" in known:
             properties["ipConfiguration"] = known["ipConfiguration"]
         public.body["properties"] = properties
@@ -167,10 +178,33 @@ class PublicAddresses:
             _check_free(public)
             self.arm.store.remove(public.id)
 
+    def _named(self, public: Resource, location: str, label: str) -> Json:
+        """The name of a public address, which only one in a location can have."""
+        for other in self.arm.store.of_type(PUBLIC_ADDRESS.type):
+            known = other.properties.get("dnsSettings", {}).get("domainNameLabel", "").lower()
+            if other is not public and other.location == location and known == label.lower():
+                raise Refusal(
+                    400,
+                    "DnsRecordInUse",
+                    f"DNS record {label}.{location}.cloudapp.azure.com is already used by another public IP.",
+                )
+        return {"domainNameLabel": label, "fqdn": f"{label.lower()}.{location}.cloudapp.azure.com"}
+
     def _next(self) -> str:
         """Addresses of the benchmarking range (RFC 2544): public in form, nobody's in fact."""
         self._given += 1
         return f"198.18.{self._given >> 8 & 0xFF}.{self._given & 0xFF}"
+
+
+def _check_ports(name: str, text: Any) -> None:
+    """`*`, a port, or two with a hyphen. Raises `Refusal` 400."""
+    if text in ("", "*"):
+        return
+    ends = str(text).split("-")
+    if len(ends) > 2 or not all(one.isdigit() and int(one) <= 65535 for one in ends) or int(ends[0]) > int(ends[-1]):
+        raise Refusal(
+            400, "SecurityRuleInvalidPortRange", f"Security rule {name} has invalid Port range. Value provided: {text}."
+        )
 
 
 def _check_priorities(rules: list[Json]) -> None:

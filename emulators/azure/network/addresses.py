@@ -6,7 +6,7 @@ A subnet's `hidden["taken"]` maps each address in use to the id of the IP config
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from emulators.azure.arm import Refusal, Resource
+from emulators.azure.arm import Json, Refusal, Resource, ResourceStore
 
 #: Azure keeps the first four addresses of a subnet and its last one.
 _RESERVED_FIRST = 4
@@ -84,3 +84,23 @@ def pick(subnet: Resource, wanted: str, holder: str) -> str:
 
 def is_available(subnet: Resource, address: str) -> bool:
     return int(IPv4Address(address)) in usable(subnet) and address not in taken(subnet)
+
+
+def check_address(text: str, owner: str) -> str:
+    """An IPv4 address. Raises `Refusal` 400 `InvalidIPAddress`."""
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        raise Refusal(400, "InvalidIPAddress", f"IP address {text} in {owner} is not a valid IPv4 address.") from None
+
+
+def release(store: ResourceStore, configuration: Json) -> None:
+    """Give back what an IP configuration holds: its address of a subnet, its public address."""
+    properties, holder = configuration["properties"], configuration["id"].lower()
+    subnet = store.get(properties.get("subnet", {}).get("id", ""))
+    if subnet is not None:
+        for address in [one for one, other in taken(subnet).items() if other.lower() == holder]:
+            del taken(subnet)[address]
+    public = store.get(properties.get("publicIPAddress", {}).get("id", ""))
+    if public is not None and public.properties.get("ipConfiguration", {}).get("id", "").lower() == holder:
+        del public.properties["ipConfiguration"]

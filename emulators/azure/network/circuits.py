@@ -4,10 +4,11 @@ from typing import Any
 
 from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
 from emulators.azure.network.addresses import parse_prefix
+from emulators.azure.network.children import Part, add_parts, parts_of
 from emulators.azure.network.kinds import CIRCUIT, CONNECTION, PEERING_TYPE
 from emulators.azure.network.links import Links
 from emulators.azure.provisioning import provision, withdraw
-from emulators.azure.tracked import add_reads, listing, located
+from emulators.azure.tracked import SUBSCRIPTION, add_reads, listing, located
 
 _PEERINGS = CIRCUIT.template + "/peerings"
 _PEERING = _PEERINGS + "/{peeringName}"
@@ -22,6 +23,7 @@ class Circuits:
     def __init__(self, arm: Arm, links: Links):
         self.arm, self.links = arm, links
         add_reads(arm, CIRCUIT, self.render)
+        add_parts(arm, Part(CIRCUIT, "authorizations", self._authorization))
 
     def render(self, circuit: Resource) -> Json:
         body = circuit.json()
@@ -47,7 +49,7 @@ class Circuits:
                 "peeringLocation": read(provider, "peeringLocation", str, required=True),
                 "bandwidthInMbps": read(provider, "bandwidthInMbps", int, required=True),
             },
-            "authorizations": [],
+            "authorizations": existing.properties["authorizations"] if existing else [],
             "allowClassicOperations": False,
         }
         return provision(self.arm, call, circuit, status=200 if existing else 201, seconds=60, render=self.render)
@@ -92,6 +94,35 @@ class Circuits:
         if peering is None:
             return Answer(204)
         return withdraw(self.arm, call, peering, seconds=10, remove=self._remove_peering)
+
+    @operation("GET", CIRCUIT.template + "/stats")
+    def stats(self, call: Call) -> Answer:
+        """Nobody counts what passes a circuit here: the network's own log of flows does."""
+        self.arm.store.need(call.path.rsplit("/", 1)[0])
+        return Answer(200, dict.fromkeys(("primarybytesIn", "primarybytesOut", "secondarybytesIn", "secondarybytesOut"), 0))
+
+    @operation("GET", SUBSCRIPTION + "/providers/Microsoft.Network/expressRouteServiceProviders")
+    def providers(self, call: Call) -> Answer:
+        bandwidths = [{"offerName": f"{mbps}Mbps", "valueInMbps": mbps} for mbps in (50, 100, 200, 500, 1000, 2000, 5000, 10000)]
+        shown = {
+            "name": "Carrier",
+            "id": f"/subscriptions/{call.subscription}/providers/Microsoft.Network/expressRouteServiceProviders/Carrier",
+            "type": "Microsoft.Network/expressRouteServiceProviders",
+            "location": None,
+            "properties": {
+                "provisioningState": "Succeeded",
+                "peeringLocations": ["Amsterdam", "London", "Washington DC"],
+                "bandwidthsOffered": bandwidths,
+            },
+        }
+        return Answer(200, {"value": [shown], "nextLink": None})
+
+    def _authorization(self, circuit: Resource, name: str, body: Json) -> Json:
+        known = next(
+            (one for one in parts_of(circuit, Part(CIRCUIT, "authorizations")) if one["name"].lower() == name.lower()), None
+        )
+        key = known["properties"]["authorizationKey"] if known else self.arm.clock.uuid()
+        return {"authorizationKey": key, "authorizationUseStatus": "Available"}
 
     def remove(self, circuit: Resource) -> None:
         """Forget a circuit and its peerings. Raises `Refusal` 400 while a connection uses it."""

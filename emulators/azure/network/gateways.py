@@ -3,17 +3,20 @@
 a finished connection is what makes the link carry traffic.
 """
 
+import re
 from ipaddress import IPv4Address
 from typing import Any
 
 from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
-from emulators.azure.network.addresses import parse_prefix, pick, taken
+from emulators.azure.network.addresses import parse_prefix, pick, release, taken
 from emulators.azure.network.kinds import CIRCUIT, CONNECTION, GATEWAY, LOCAL_GATEWAY, PUBLIC_ADDRESS, SUBNET_TYPE
 from emulators.azure.network.links import Links
 from emulators.azure.provisioning import provision, withdraw
 from emulators.azure.tracked import add_reads, listing, located, need_reference
+from emulators.clock import Process
 
 _CONNECTION_TYPES = ("ipsec", "expressroute")
+_SHARED_KEY = CONNECTION.template + "/sharedkey"
 
 
 class LocalGateways:
@@ -100,6 +103,15 @@ class VirtualNetworkGateways:
         _check_unconnected(self.arm, gateway)
         return withdraw(self.arm, call, gateway, seconds=600, remove=self.remove)
 
+    @operation("POST", GATEWAY.template + "/reset")
+    def reset(self, call: Call) -> Answer:
+        gateway = self.arm.store.need(call.path.rsplit("/", 1)[0])
+        running = self.arm.operations.begin(call, self._rest(60), result=lambda: Answer(200, gateway.json()), location="global")
+        return self.arm.operations.answer(call, running)
+
+    def _rest(self, seconds: float) -> Process:
+        yield self.arm.operations.rest(seconds)
+
     @operation("GET", GATEWAY.template + "/connections")
     def connections(self, call: Call) -> Answer:
         gateway = self.arm.store.need(call.path.rsplit("/", 1)[0])
@@ -109,27 +121,35 @@ class VirtualNetworkGateways:
         """Give addresses back and forget the gateway. Raises `Refusal` 400 while a connection uses it."""
         with self.arm.lock:
             _check_unconnected(self.arm, gateway)
-            self._release(gateway)
+            for one in _held(gateway):
+                release(self.arm.store, one)
             self.arm.store.remove(gateway.id)
 
     def _configure(self, gateway: Resource, entries: list[Any]) -> list[Json]:
         if not entries:
             raise Refusal(400, "InvalidRequestFormat", f"Virtual network gateway {gateway.id} must have an IP configuration.")
         checked = [self._checked(gateway, entry) for entry in entries]
-        self._release(gateway)
-        shown = []
-        for name, subnet, public, holder in checked:
-            taken(subnet)[pick(subnet, "", holder)] = holder
-            properties: Json = {
-                "provisioningState": "Succeeded",
-                "privateIPAllocationMethod": "Dynamic",
-                "subnet": {"id": subnet.id},
-            }
-            if public is not None:
-                public.properties["ipConfiguration"] = {"id": holder}
-                properties["publicIPAddress"] = {"id": public.id}
-            shown.append({"name": name, "id": holder, "etag": f'W/"{self.arm.clock.uuid()}"', "properties": properties})
-        return shown
+        before = [(subnet, dict(taken(subnet))) for _, subnet, _, _ in checked]
+        publics = [self.arm.store.get(one["properties"].get("publicIPAddress", {}).get("id", "")) for one in _held(gateway)]
+        for one in _held(gateway):
+            release(self.arm.store, one)
+        try:
+            return [self._shown(*one) for one in checked]
+        except Refusal:  # everything as it was
+            for subnet, addresses in before:
+                subnet.hidden["taken"] = addresses
+            for one, public in zip(_held(gateway), publics, strict=True):
+                if public is not None:
+                    public.properties["ipConfiguration"] = {"id": one["id"]}
+            raise
+
+    def _shown(self, name: str, subnet: Resource, public: Resource | None, holder: str) -> Json:
+        taken(subnet)[pick(subnet, "", holder)] = holder
+        properties: Json = {"provisioningState": "Succeeded", "privateIPAllocationMethod": "Dynamic", "subnet": {"id": subnet.id}}
+        if public is not None:
+            public.properties["ipConfiguration"] = {"id": holder}
+            properties["publicIPAddress"] = {"id": public.id}
+        return {"name": name, "id": holder, "etag": f'W/"{self.arm.clock.uuid()}"', "properties": properties}
 
     def _checked(self, gateway: Resource, entry: Any) -> tuple[str, Resource, Resource | None, str]:
         if not isinstance(entry, dict):
@@ -153,15 +173,10 @@ class VirtualNetworkGateways:
                 )
         return name, subnet, public, holder
 
-    def _release(self, gateway: Resource) -> None:
-        for shown in gateway.properties.get("ipConfigurations", []):
-            subnet = self.arm.store.get(shown["properties"]["subnet"]["id"])
-            if subnet is not None:
-                for address in [one for one, holder in taken(subnet).items() if holder == shown["id"]]:
-                    del taken(subnet)[address]
-            public = self.arm.store.get(shown["properties"].get("publicIPAddress", {}).get("id", ""))
-            if public is not None:
-                public.properties.pop("ipConfiguration", None)
+
+def _held(gateway: Resource) -> list[Json]:
+    held: list[Json] = gateway.properties.get("ipConfigurations", [])
+    return held
 
 
 class Connections:
@@ -214,6 +229,39 @@ class Connections:
         if connection is None:
             return Answer(204)
         return withdraw(self.arm, call, connection, seconds=20, remove=self.remove)
+
+    @operation("GET", _SHARED_KEY)
+    def show_key(self, call: Call) -> Answer:
+        return Answer(200, {"value": self._key_of(call).hidden["key"]})
+
+    @operation("PUT", _SHARED_KEY)
+    def set_key(self, call: Call) -> Answer:
+        connection = self._key_of(call)
+        key = read(call.content(), "value", str, required=True)
+        if not re.fullmatch(r"[ -~]{1,128}", key):
+            raise Refusal(400, "InvalidSharedKey", "The shared key must have 1 to 128 printable ASCII characters.")
+        connection.hidden["key"] = key
+        return self._changing(call, {"value": key}, 201)
+
+    @operation("POST", _SHARED_KEY + "/reset")
+    def reset_key(self, call: Call) -> Answer:
+        connection = self.arm.store.need(call.path.rsplit("/", 2)[0])
+        length = read(call.content(), "keyLength", int, required=True)
+        if not 1 <= length <= 128:
+            raise Refusal(400, "InvalidSharedKeyLength", "The length of a shared key is from 1 to 128.")
+        connection.hidden["key"] = self.arm.clock.random_bytes(64).hex()[:length]
+        return self._changing(call, {"keyLength": length}, 202)
+
+    def _key_of(self, call: Call) -> Resource:
+        return self.arm.store.need(call.path.rsplit("/", 1)[0])
+
+    def _changing(self, call: Call, shown: Json, status: int) -> Answer:
+        def rest() -> Process:
+            yield self.arm.operations.rest(5)
+
+        running = self.arm.operations.begin(call, rest(), result=lambda: Answer(200, shown))
+        body = shown if status == 201 else None
+        return self.arm.operations.answer(call, running, status, body, location=status != 201)
 
     def remove(self, connection: Resource) -> None:
         """Forget a connection; the link goes down with the last one of its type."""

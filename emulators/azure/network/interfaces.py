@@ -20,6 +20,7 @@ class IpConfiguration:
     address: str = ""
     primary: bool = True
     public_address_id: str = ""
+    pools: tuple[str, ...] = ()  #: ids of the backend pools it is in
 
 
 class NetworkInterfaces:
@@ -63,6 +64,7 @@ class NetworkInterfaces:
             need_reference(self.arm, security_group_id, SECURITY_GROUP.type, path)
         for one in wanted:
             self._check_public(path, one)
+            self._check_pools(path, one)
         shown = self._claim(path, wanted, _held(self.arm, existing) if existing else {})
         if existing:
             self._release_public(existing)
@@ -143,6 +145,8 @@ class NetworkInterfaces:
         }
         if wanted.public_address_id:
             properties["publicIPAddress"] = {"id": wanted.public_address_id}
+        if wanted.pools:
+            properties["loadBalancerBackendAddressPools"] = [{"id": pool} for pool in wanted.pools]
         return {
             "name": wanted.name,
             "id": _holder(path, wanted),
@@ -163,6 +167,13 @@ class NetworkInterfaces:
                 "PublicIPAddressInUse",
                 f"Resource {holder} is referencing public IP address {public.id} that is already allocated to resource {user}.",
             )
+
+    def _check_pools(self, path: str, wanted: IpConfiguration) -> None:
+        for pool in wanted.pools:
+            balancer = self.arm.store.get(pool.rsplit("/", 2)[0])
+            known = balancer.properties.get("backendAddressPools", []) if balancer is not None else []
+            if pool.lower() not in {one["id"].lower() for one in known}:
+                raise Refusal(400, "InvalidResourceReference", f"Resource {pool} referenced by resource {path} was not found.")
 
     def _release_public(self, interface: Resource) -> None:
         for configuration in interface.properties["ipConfigurations"]:
@@ -202,6 +213,9 @@ def _configuration(entry: Any, *, primary: bool, path: str) -> IpConfiguration:
         address=read(entry, "properties.privateIPAddress", str, "") if static else "",
         primary=read(entry, "properties.primary", bool, primary),
         public_address_id=read(entry, "properties.publicIPAddress.id", str, ""),
+        pools=tuple(
+            read(pool, "id", str, required=True) for pool in read(entry, "properties.loadBalancerBackendAddressPools", list, [])
+        ),
     )
 
 

@@ -20,6 +20,8 @@ PUBLIC_ADDRESS = _kind("publicIPAddresses")
 GATEWAY = _kind("virtualNetworkGateways")
 LOCAL_GATEWAY = _kind("localNetworkGateways")
 CONNECTION = _kind("connections")
+BALANCER = _kind("loadBalancers")
+ROUTE_TABLE = _kind("routeTables")
 CIRCUIT = _kind("expressRouteCircuits")
 PEERING_TYPE = "Microsoft.Network/expressRouteCircuits/peerings"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
 from emulators.azure.network.addresses import is_available, parse_prefix, prefix_of, taken, usable
-from emulators.azure.network.kinds import NETWORK, SUBNET, SUBNET_TYPE, SUBNETS
+from emulators.azure.network.kinds import NETWORK, ROUTE_TABLE, SECURITY_GROUP, SUBNET, SUBNET_TYPE, SUBNETS
 from emulators.azure.provisioning import provision, touch, withdraw
 from emulators.azure.tracked import add_reads, listing, located, need_reference
 
@@ -141,6 +141,23 @@ class VirtualNetworks:
             200, {"available": available, "availableIPAddresses": [] if available else others, "isPlatformReserved": False}
         )
 
+    @operation("GET", NETWORK.template + "/usages")
+    def usages(self, call: Call) -> Answer:
+        """How many addresses of each subnet are taken."""
+        network = self.arm.store.need(call.path.rsplit("/", 1)[0])
+        name = {"value": "SubnetSpace", "localizedValue": "Subnet size and usage"}
+        rows = [
+            {
+                "id": one.id,
+                "currentValue": float(len(taken(one))),
+                "limit": float(len(usable(one))),
+                "name": name,
+                "unit": "Count",
+            }
+            for one in self.subnets(network)
+        ]
+        return Answer(200, {"value": rows, "nextLink": None})
+
     def _remove_subnet(self, subnet: Resource) -> None:
         with self.arm.lock:
             _check_unused(subnet)
@@ -155,9 +172,10 @@ class VirtualNetworks:
             network = network_id.rsplit("/", 1)[1]
             raise Refusal(400, "NetcfgInvalidSubnet", f"Subnet '{name}' is not valid in virtual network '{network}'.")
         subnet = Resource(f"{network_id}/subnets/{name}", SUBNET_TYPE, {"etag": ""})
-        group = read(body, "properties.networkSecurityGroup.id", str)
-        if group is not None:
-            need_reference(self.arm, group, "Microsoft.Network/networkSecurityGroups", subnet.id)
+        for field, kind in (("networkSecurityGroup", SECURITY_GROUP), ("routeTable", ROUTE_TABLE)):
+            reference = read(body, f"properties.{field}.id", str)
+            if reference is not None:
+                need_reference(self.arm, reference, kind.type, subnet.id)
         subnet.body["properties"] = {
             **_kept(body, "networkSecurityGroup", "serviceEndpoints", "routeTable", "natGateway"),
             "addressPrefix": str(prefix),
