@@ -57,6 +57,7 @@ from emulators.vcenter.objects import (
     vm_relocate,
     vm_snapshots,
     vm_template,
+    vstorage_snapshots,
 )
 from emulators.vcenter.objects.network import NETWORK_PROPERTIES
 from emulators.vcenter.objects.vm_properties import MACHINE_PROPERTIES, SNAPSHOT_PROPERTIES
@@ -213,6 +214,8 @@ _KINDS: dict[str, Kind] = {
             "UpdateVAppConfig": needs("VApp.ApplicationConfig"),
         },
     ),
+    "HostVStorageObjectManager": Kind(operations=vstorage_snapshots.HOST_OPERATIONS),
+    "VcenterVStorageObjectManager": Kind(operations=vstorage_snapshots.VCENTER_OPERATIONS),
     "VirtualDiskManager": Kind(operations=virtual_disks.DISKS_OPERATIONS),
     "VirtualMachine": Kind(
         MACHINE_PROPERTIES,
@@ -222,6 +225,7 @@ _KINDS: dict[str, Kind] = {
             **vm_snapshots.SNAPSHOT_TASKS_OF_MACHINE,
             **vm_destroy.DESTROY_OPERATIONS,
             **vm_export.EXPORT_OF_MACHINE,
+            **vstorage_snapshots.MACHINE_OPERATIONS,
             **vm_changes.CHANGE_OPERATIONS,
             **vm_clone.CLONE_OPERATIONS,
             **vm_console.CONSOLE_OPERATIONS,

@@ -92,9 +92,17 @@ def named(name: str) -> Type:
         return described(VmomiSupport.GetWsdlType(NAMESPACE, name))
     except KeyError:
         if name.startswith("ArrayOf"):  # made when first asked for
-            item = VmomiSupport.GetWsdlType(NAMESPACE, name[7:])
+            item = _item_of(name[7:])
             return described(VmomiSupport.GetVmodlType(item.__name__ + "[]"))
         raise
+
+
+def _item_of(name: str) -> Any:
+    """The type that a list holds; the names of a few begin with a small letter, which the list's does not show."""
+    try:
+        return VmomiSupport.GetWsdlType(NAMESPACE, name)
+    except KeyError:
+        return VmomiSupport.GetWsdlType(NAMESPACE, name[0].lower() + name[1:])
 
 
 def _fields(properties: Any) -> tuple[Field, ...]:

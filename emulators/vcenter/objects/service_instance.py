@@ -35,10 +35,14 @@ SERVICES = {
     "perfManager": ("PerformanceManager", "PerfMgr"),
     "setting": ("OptionManager", "VpxSettings"),
     "userDirectory": ("UserDirectory", "UserDirectory"),
+    "vStorageObjectManager": ("VcenterVStorageObjectManager", "VStorageObjectManager"),
     "virtualDiskManager": ("VirtualDiskManager", "virtualDiskManager"),
 }
 #: Service objects that others point at.
-FURTHER = {"LicenseAssignmentManager": "LicenseAssignmentManager"}
+FURTHER = {
+    "HostVStorageObjectManager": "ha-vstorage-object-manager",
+    "LicenseAssignmentManager": "LicenseAssignmentManager",
+}
 
 
 #: What a host that stands alone does not have.
@@ -85,6 +89,8 @@ def content(inventory: Inventory) -> Record:
     about = _about_host(inventory) if inventory.esx else _about(inventory)
     left_out = _ONLY_VCENTER if inventory.esx else ()
     services = {name: Ref(kind, moid) for name, (kind, moid) in SERVICES.items() if name not in left_out}
+    if inventory.esx:
+        services["vStorageObjectManager"] = Ref("HostVStorageObjectManager", FURTHER["HostVStorageObjectManager"])
     return Record("ServiceContent", rootFolder=inventory.root, about=about, **services)
 
 

@@ -8,6 +8,7 @@ from emulators.vcenter.objects.extensions import Extensions
 from emulators.vcenter.objects.licenses import Licenses
 from emulators.vcenter.objects.options import Options
 from emulators.vcenter.objects.session_manager import SessionService
+from emulators.vcenter.objects.vstorage import VStorageService
 
 STATEFUL: dict[str, Any] = {
     "AlarmManager": Alarms,
@@ -15,5 +16,7 @@ STATEFUL: dict[str, Any] = {
     "ExtensionManager": Extensions,
     "LicenseManager": Licenses,
     "OptionManager": Options,
+    "HostVStorageObjectManager": VStorageService,
     "SessionManager": SessionService,
+    "VcenterVStorageObjectManager": VStorageService,
 }

@@ -14,7 +14,7 @@ from emulators.vcenter.vmdk import NotAVmdk, write_descriptor
 _KB = 1024
 _PIECE = 1024 * 1024
 #: Bytes that an emulated array copies each second.
-_RATE = 200 * 1024 * 1024
+RATE = 200 * 1024 * 1024
 _LARGEST = 62 * 1024**4
 _THICK = ("thick", "preallocated", "eagerZeroedThick")
 
@@ -99,7 +99,7 @@ def _copy(call: Call, args: Any, *, keep_uuid: bool, like: Record | None = None)
 
 def _duration(call: Call, args: Any) -> float:
     _, disk = opened(call, args["sourceName"], args.get("sourceDatacenter"))
-    return 1.0 + disk.used() / _RATE
+    return 1.0 + disk.used() / RATE
 
 
 def copy(call: Call, _disks: Any, args: Any) -> Work:
@@ -151,17 +151,17 @@ def extend(call: Call, _disks: Any, args: Any) -> Work:
 
 def inflate(call: Call, _disks: Any, args: Any) -> Work:
     """InflateVirtualDisk_Task, EagerZeroVirtualDisk_Task: from now on the whole size counts as used, and all of it is zeroed."""
-    yield from _change(call, args, lambda disk: max(0, disk.size - disk.used()) / _RATE, Disk.make_thick)
+    yield from _change(call, args, lambda disk: max(0, disk.size - disk.used()) / RATE, Disk.make_thick)
 
 
 def shrink(call: Call, _disks: Any, args: Any) -> Work:
     """ShrinkVirtualDisk_Task: blocks of zeros give back their space."""
-    yield from _change(call, args, lambda disk: disk.used() / _RATE, Disk.shrink)
+    yield from _change(call, args, lambda disk: disk.used() / RATE, Disk.shrink)
 
 
 def defragment(call: Call, _disks: Any, args: Any) -> Work:
     """DefragmentVirtualDisk_Task: the grains of deltas come into the order of the disk."""
-    yield from _change(call, args, lambda disk: disk.used() / _RATE, Disk.defragment)
+    yield from _change(call, args, lambda disk: disk.used() / RATE, Disk.defragment)
 
 
 def zero_fill(call: Call, _disks: Any, args: Any) -> Work:
@@ -172,7 +172,7 @@ def zero_fill(call: Call, _disks: Any, args: Any) -> Work:
             for offset in range(start, start + length, _PIECE):
                 disk.write(offset, bytes(min(_PIECE, start + length - offset)))
 
-    yield from _change(call, args, lambda disk: disk.used() / _RATE, fill)
+    yield from _change(call, args, lambda disk: disk.used() / RATE, fill)
 
 
 def of_virtual_volume(call: Call, _disks: Any, args: Any) -> None:
@@ -187,9 +187,13 @@ def set_uuid(call: Call, _disks: Any, args: Any) -> None:
     if len(digits) != 32:
         raise invalid_argument("uuid", f"{args['uuid']!r} is not a UUID.")
     _, disk = _source(call, args)
+    rename_uuid(disk, f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}")
+
+
+def rename_uuid(disk: Disk, uuid: str) -> None:
+    """Give a disk another UUID."""
     base = disk.layers[0]
-    plain = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-    base.descriptor.uuid = plain
+    base.descriptor.uuid = uuid
     write_descriptor(base.path, base.descriptor)
 
 

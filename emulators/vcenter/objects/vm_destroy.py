@@ -8,6 +8,7 @@ from emulators.vcenter.objects.virtual_machine import VirtualMachine
 from emulators.vcenter.objects.vm_files import store
 from emulators.vcenter.objects.vm_power import require
 from emulators.vcenter.objects.vm_snapshots import drop_all
+from emulators.vcenter.objects.vstorage_records import kept_after_machine
 from emulators.vcenter.tasks import Work
 
 SECONDS = 2.0
@@ -41,7 +42,7 @@ def take_out(call: Call, vm: VirtualMachine, *, with_files: bool) -> None:
         drop_all(inventory, vm)
         held = {id(disk) for other in inventory.all_of(VirtualMachine) if other is not vm for disk in other.disks.values()}
         for disk in vm.disks.values():
-            if id(disk) not in held:
+            if id(disk) not in held and not kept_after_machine(inventory, disk):
                 disk.store.delete(disk)
         folder = store(inventory, vm).path(vm.directory)
         if not any(str(held_disk.layers[0].path).startswith(f"{folder}/") for held_disk in store(inventory, vm).disks()):
