@@ -124,10 +124,7 @@ def test_an_existing_disk_is_registered_and_let_go(disks, site):
         disks.call("DeleteVStorageObject_Task", **disks.of(found.config.id))
     if not disks.host:
         told = disks.manager.RetrieveVStorageObjectAssociations(
-            [
-                vim.vslm.vcenter.RetrieveVStorageObjSpec(**disks.of(one))
-                for one in (found.config.id, vim.vslm.ID(id="other"))
-            ]
+            [vim.vslm.vcenter.RetrieveVStorageObjSpec(**disks.of(one)) for one in (found.config.id, vim.vslm.ID(id="other"))]
         )
         assert [(one.vmId, one.diskKey) for one in told[0].vmDiskAssociations] == [(site.web.moid, 2000)]
         assert isinstance(told[1].fault, vim.fault.NotFound)
