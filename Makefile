@@ -13,7 +13,7 @@ SEEDS ?= 200
 COMMA := ,
 FIRST ?= 0
 
-.PHONY: help setup drill test conformance kill soak bench-dataplane bench-vcenter lint constraints clean
+.PHONY: help setup drill test conformance kill soak fuzz bench-dataplane bench-vcenter lint constraints clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ conformance: setup ## Judge the reference implementation by specs/; results go t
 
 soak: setup ## Run seeded faults of the data plane: SEEDS=2000, FIRST=0
 	@$(BIN)/python tests/reference_impl/soak.py $(SEEDS) $(FIRST)
+
+fuzz: setup ## Feed the reader of logs, led by coverage (wants atheris from PyPI): SECONDS=60
+	@$(BIN)/python tests/reference_impl/fuzz_hrl.py $${SECONDS:-60}
 
 bench-dataplane: setup ## Measure the data plane; figures are compared in bench/RESULTS.md
 	@$(BIN)/python bench/dataplane/bench.py
