@@ -13,7 +13,7 @@ SEEDS ?= 200
 COMMA := ,
 FIRST ?= 0
 
-.PHONY: help setup drill test conformance kill soak fuzz bench-dataplane bench-vcenter lint constraints clean
+.PHONY: help setup drill test conformance kill soak fuzz bench-dataplane bench-vcenter bench-azure lint constraints clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ bench-dataplane: setup ## Measure the data plane; figures are compared in bench/
 
 bench-vcenter: setup ## Measure the vCenter emulator (small calls want wrk); VMS=1000
 	@bench/vcenter/all.sh $(BIN)/python "$${VMS:-1000}"
+
+bench-azure: setup ## Measure the Azure emulator; ITEMS=1000, JOBS=5000
+	@$(BIN)/python bench/azure/bench.py
 
 kill: setup ## Measure the suite: wrong products that specs/ finds; ARGS='--mutant any-clock' tries one
 	@$(BIN)/drillbed kill $(ARGS)

@@ -353,6 +353,5 @@ def _repeat(seconds: float, action: Callable[[], None], first_after: float) -> P
 
 def iso(when: float) -> str:
     """Epoch seconds as Azure writes a time: `2018-06-04T08:00:00.1234567Z`, trailing zeros cut."""
-    moment = datetime.fromtimestamp(when, UTC)
-    fraction = f"{moment.microsecond:06d}0".rstrip("0")
-    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if fraction else "") + "Z"
+    text = datetime.fromtimestamp(when, UTC).isoformat()[: -len("+00:00")]
+    return (text.rstrip("0") if "." in text else text) + "Z"

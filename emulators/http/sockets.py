@@ -21,9 +21,9 @@ from typing import Any, cast
 
 import trustme
 import uvicorn
-from a2wsgi import WSGIMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from emulators.http.bridge import Bridge
 from emulators.network import Host, Unreachable, WsgiApp
 
 #: A listener on a kept connection must not close it while an estate is busy elsewhere.
@@ -174,7 +174,7 @@ class SocketListener:
         self.transport, self.host, self.port, self.tls = transport, host, port, tls
         self.address, self.actual = bound.getsockname()[:2]
         self._socket = bound
-        self._bridge = WSGIMiddleware(_named(host, port, app, tls), workers=8)
+        self._bridge = Bridge(_named(host, port, app, tls), workers=8)
         files = _certificate(transport.authorities, host) if tls else {}
         config = uvicorn.Config(
             _bare(host, port, asgi, _watched(self._bridge), tls) if asgi is not None else _watched(self._bridge),

@@ -35,7 +35,7 @@ ITEM_TYPE = TYPE + "replicationFabrics/replicationProtectionContainers/replicati
 
 def whole_seconds(when: float) -> str:
     """`2018-06-04T08:00:00Z`: how job end times and heartbeats are written."""
-    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds")[: -len("+00:00")] + "Z"
 
 
 def parse_time(text: str) -> float:
