@@ -146,7 +146,10 @@ class Operations:
         if operation.status != SUCCEEDED:
             error = operation.error or {"code": "OperationCanceled", "message": "The operation was canceled."}
             return Answer(operation.error_status, {"error": error})
-        return operation.result()
+        answer = operation.result()
+        if answer.status == 204:  # Go's SDK follows an operation by JSON alone, and looks at this before it looks at the body
+            answer.headers.setdefault("Content-Type", "application/json; charset=utf-8")
+        return answer
 
     def running(self) -> list[Operation]:
         return [operation for operation in self._kept.values() if not operation.done]

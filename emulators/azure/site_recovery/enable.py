@@ -14,7 +14,7 @@ from emulators.azure.site_recovery.refusals import Failure, refuse
 from emulators.azure.site_recovery.replication import protect_if_ready
 from emulators.azure.site_recovery.service import Service, policy_path
 from emulators.azure.site_recovery.views import affected_details
-from emulators.azure.site_recovery.wire import Json, last_segment, same, stable_guid
+from emulators.azure.site_recovery.wire import RCM, Json, last_segment, same, stable_guid
 
 #: Azure's rule for the name of a virtual machine (CFG-006).
 _NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")
@@ -127,6 +127,8 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
     _near(service, vault, network, "virtual network", "network")
     subnet = last_segment(read(given, "targetAzureSubnetId", str))
     names = targets.subnets(service, network)
+    if not subnet and names and policy.provider == RCM:
+        subnet = names[0]  # some tools name subnets only afterwards, with the cards
     if subnet.lower() not in [name.lower() for name in names]:
         raise Failure("network-missing", f"The virtual network has no subnet '{subnet}'.")
     vm_name = str(read(given, "targetAzureVmName", str) or machine.get("name"))
