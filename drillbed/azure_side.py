@@ -13,7 +13,7 @@ from drillbed.runbooks import Programs
 from drillbed.storage import Storage
 from drillbed.wrong_clock import WrongClock
 from emulators.azure.cloud import Azure
-from emulators.azure.outside import VmRecord
+from emulators.azure.outside import BlobPlace, VmRecord
 from emulators.azure.site_recovery import Observer, SiteRecovery
 from emulators.azure.site_recovery import Rules as ServiceRules
 from emulators.clock import Clock
@@ -78,6 +78,7 @@ class AzureSide:
             storage=self.storage,
             guests=self,
             links=self,
+            blob_copy=self.copy,
             programs=self.programs,
             signing_key=self.trust.signing_key,
         )
@@ -123,6 +124,14 @@ class AzureSide:
         host = self.hosts.pop(vm.name, None)
         if host is not None:
             self.places.network.remove(host)
+
+    def copy(self, source: BlobPlace, target: BlobPlace) -> None:
+        """A managed disk or a snapshot is copied."""
+        host = self.places.host("compute")
+        store = self.storage.open(host, source.account)
+        store.copy_blob(
+            source.container, source.blob, None, self.storage.open(host, target.account), target.container, target.blob
+        )
 
     # disks -----------------------------------------------------------------------------------------------------------
 

@@ -9,8 +9,18 @@ from emulators.azure.arm import GROUP_TYPE, Answer, Arm, Face, Faces, Resource
 from emulators.azure.authorization import Authorization
 from emulators.azure.automation import AutomationAccounts, RunbookJobs, Runbooks, Variables
 from emulators.azure.automation.kinds import ACCOUNT as AUTOMATION_ACCOUNT
-from emulators.azure.compute import AvailabilitySets, Disks, Sizes, VirtualMachines
-from emulators.azure.compute.kinds import AVAILABILITY_SET, DISK, MACHINE
+from emulators.azure.compute import (
+    AvailabilitySets,
+    DiskAccess,
+    Disks,
+    Extensions,
+    Images,
+    Sizes,
+    Skus,
+    Snapshots,
+    VirtualMachines,
+)
+from emulators.azure.compute.kinds import AVAILABILITY_SET, DISK, MACHINE, SNAPSHOT
 from emulators.azure.deployments import Deployments
 from emulators.azure.entra import Client, Entra, Identity, Issuer
 from emulators.azure.failover import FailoverMachines
@@ -42,10 +52,10 @@ from emulators.azure.network.kinds import (
     ROUTE_TABLE,
     SECURITY_GROUP,
 )
-from emulators.azure.outside import BlobSize, GuestHooks, LinkSwitch, NoPrograms, RunbookPrograms, StorageService
+from emulators.azure.outside import BlobCopy, BlobSize, GuestHooks, LinkSwitch, NoPrograms, RunbookPrograms, StorageService
 from emulators.azure.resources import Resources
-from emulators.azure.storage import StorageAccounts
-from emulators.azure.storage.accounts import ACCOUNT
+from emulators.azure.storage import Services, StorageAccounts
+from emulators.azure.storage.kinds import ACCOUNT
 from emulators.azure.tags import Tags
 from emulators.azure.vaults import VAULT, Vaults
 from emulators.clock import Clock
@@ -62,8 +72,8 @@ class Azure:
 
     `login` and `management` are how clients reach them; `faces` takes further ways in. `token_seconds` is how long a token
     is valid (emulated time). `fast` shortens the emulated time of long-running operations. `blob_size` lets imported disks know
-    their size; `programs` do the work of runbooks. `signing_key` spares the making of one (0.1 s) where many estates need not
-    distrust each other. Calls into `storage`, `guests`, `links`, `blob_size` and `programs` come from work on the clock.
+    their size, `blob_copy` lets disks be copied; `programs` do the work of runbooks. `signing_key` spares the making of one
+    (0.1 s) where many estates need not distrust each other. All of these are called from work on the clock.
     """
 
     def __init__(
@@ -74,6 +84,7 @@ class Azure:
         guests: GuestHooks,
         links: LinkSwitch,
         blob_size: BlobSize | None = None,
+        blob_copy: BlobCopy | None = None,
         programs: RunbookPrograms | None = None,
         tenant: str = TENANT,
         subscription: str = SUBSCRIPTION,
@@ -103,7 +114,8 @@ class Azure:
         self.resources = Resources(self.arm, tenant)
         self.authorization = Authorization(self.arm, self.login)
         self.vaults = Vaults(self.arm, tenant, f"{self.login_url}/{tenant}")
-        self._provide(storage, guests, links, blob_size)
+        self._provide(storage, links)
+        self._provide_compute(guests, blob_size, blob_copy)
         self.automation_accounts = AutomationAccounts(self.arm)
         self.runbook_jobs = RunbookJobs(self.arm, programs or NoPrograms())
         self.automation_accounts.after_delete.append(self.runbook_jobs.forget)
@@ -165,7 +177,7 @@ class Azure:
         """Stop all work on the clock."""
         self.arm.scope.cancel_all()
 
-    def _provide(self, storage: StorageService, guests: GuestHooks, links: LinkSwitch, blob_size: BlobSize | None) -> None:
+    def _provide(self, storage: StorageService, links: LinkSwitch) -> None:
         self.storage_accounts = StorageAccounts(self.arm, storage)
         self.networks = VirtualNetworks(self.arm)
         self.interfaces = NetworkInterfaces(self.arm)
@@ -177,7 +189,10 @@ class Azure:
         changes = Links(self.arm, links)
         self.connections = Connections(self.arm, changes)
         self.circuits = Circuits(self.arm, changes)
-        self.disks = Disks(self.arm, blob_size)
+
+    def _provide_compute(self, guests: GuestHooks, blob_size: BlobSize | None, blob_copy: BlobCopy | None) -> None:
+        self.disks = Disks(self.arm, blob_size, blob_copy)
+        self.snapshots = Snapshots(self.arm, self.disks)
         self.machines = VirtualMachines(self.arm, self.disks, self.interfaces, guests)
         self.availability_sets = AvailabilitySets(self.arm)
         self.sizes = Sizes(self.arm, self.machines)
@@ -187,10 +202,11 @@ class Azure:
         providers = (
             self.resources, Deployments(self.arm, self.resources), Namespaces(self.arm), Tags(self.arm),
             self.authorization, LockOperations(self.arm),
-            self.vaults, self.storage_accounts, self.networks, self.interfaces,
+            self.vaults, self.storage_accounts, Services(self.arm), self.networks, self.interfaces,
             self.route_tables, self.balancers, NetworkUsage(self.arm), self.security_groups, self.public_addresses,
             self.local_gateways, self.gateways, self.connections, self.circuits,
-            self.disks, self.machines, self.availability_sets, self.sizes,
+            self.disks, self.snapshots, DiskAccess(self.arm), self.machines, Extensions(self.arm), self.availability_sets,
+            self.sizes, Images(self.arm), Skus(self.arm),
             self.automation_accounts, Runbooks(self.arm), Variables(self.arm), self.runbook_jobs,
         )  # fmt: skip
         for provider in providers:
@@ -201,6 +217,7 @@ class Azure:
                 VAULT.type: self.vaults.delete_now,
                 MACHINE.type: self.machines.remove,
                 AVAILABILITY_SET.type: self.availability_sets.remove,
+                SNAPSHOT.type: self.snapshots.remove,
                 DISK.type: self.disks.remove,
                 CONNECTION.type: self.connections.remove,
                 CIRCUIT.type: self.circuits.remove,

@@ -80,6 +80,9 @@ class StorageService(Protocol):
 #: Length in bytes of a blob, None when there is none. Called from work on the clock, outside every lock.
 BlobSize = Callable[[BlobPlace], int | None]
 
+#: Copies a page blob inside the storage service. Called from work on the clock, outside every lock.
+BlobCopy = Callable[[BlobPlace, BlobPlace], None]
+
 
 class LinkSwitch(Protocol):
     """Links between site and virtual network (`vpn`, `expressroute-private`). Called from work on the clock."""

@@ -3,15 +3,14 @@
 from typing import Any
 from urllib.parse import unquote
 
-from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
-from emulators.azure.compute.kinds import DISK, GIB
-from emulators.azure.outside import BlobPlace, BlobSize
+from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read, read_choice
+from emulators.azure.compute.kinds import DISK, DISK_SKUS, GIB, SNAPSHOT
+from emulators.azure.outside import BlobCopy, BlobPlace, BlobSize
 from emulators.azure.provisioning import provision, withdraw
-from emulators.azure.storage.accounts import ACCOUNT
+from emulators.azure.storage.kinds import ACCOUNT
 from emulators.azure.tracked import add_reads, located, tags_of
 from emulators.clock import iso
 
-_SKUS = {"Standard_LRS", "Premium_LRS", "StandardSSD_LRS"}
 _LARGEST_GB = 32767
 
 
@@ -20,8 +19,8 @@ class Disks:
 
     namespace = "Microsoft.Compute"
 
-    def __init__(self, arm: Arm, blob_size: BlobSize | None):
-        self.arm, self.blob_size = arm, blob_size
+    def __init__(self, arm: Arm, blob_size: BlobSize | None, blob_copy: BlobCopy | None):
+        self.arm, self.blob_size, self.blob_copy = arm, blob_size, blob_copy
         add_reads(arm, DISK, patch=False)
 
     @operation("PUT", DISK.template)
@@ -30,7 +29,7 @@ class Disks:
         body = call.content()
         if existing is not None:
             return self._change(call, existing, head)
-        option = read(body, "properties.creationData.createOption", str, required=True)
+        option = read_choice(body, "properties.creationData.createOption", ("Empty", "Import", "Copy"))
         size = read(body, "properties.diskSizeGB", int)
         if size is not None and not 1 <= size <= _LARGEST_GB:
             raise Refusal(
@@ -39,16 +38,11 @@ class Disks:
                 f"The value '{size}' of parameter 'disk.diskSizeGb' is out of range.",
                 target="disk.diskSizeGb",
             )
+        if option == "Copy":
+            return self._copied(call, head, size)
         place = None
         if option == "Import":
             place = self._place(read(body, "properties.creationData.sourceUri", str, required=True))
-        elif option != "Empty":
-            raise Refusal(
-                400,
-                "InvalidParameter",
-                f"The value '{option}' of parameter 'disk.creationData.createOption' is not supported here; use Empty or Import.",
-                target="disk.creationData.createOption",
-            )
         elif size is None:
             raise Refusal(
                 400, "InvalidParameter", "Required parameter 'disk.diskSizeGB' is missing (null).", target="disk.diskSizeGB"
@@ -86,6 +80,47 @@ class Disks:
         _check_unattached(disk)
         return withdraw(self.arm, call, disk, seconds=5, remove=self.remove)
 
+    def _copied(self, call: Call, head: Json, size: int | None) -> Answer:
+        body = call.content()
+        source = self.source_of(read(body, "properties.creationData.sourceResourceId", str, required=True))
+        if size is not None and size < source.properties["diskSizeGB"]:
+            raise Refusal(400, "InvalidParameter", "A copy cannot be smaller than its source.", target="disk.diskSizeGB")
+        place = self.new_place(source, call["name"])
+        disk = self.make(
+            call.path,
+            head,
+            place=place,
+            size_bytes=max((size or 0) * GIB, source.properties["diskSizeBytes"]),
+            os_type=read(body, "properties.osType", str, source.properties.get("osType", "")),
+            sku=read(body, "sku.name", str, "Standard_LRS"),
+            creation={"createOption": "Copy", "sourceResourceId": source.id, "sourceUniqueId": source.properties["uniqueId"]},
+        )
+        then = None if place is None else lambda: self.copy(source, place)
+        return provision(self.arm, call, disk, status=202, seconds=5, then=then, location_url=True)
+
+    def source_of(self, resource_id: str) -> Resource:
+        """The disk or snapshot that is copied. Raises `Refusal` 404."""
+        source = self.arm.store.need(resource_id)
+        if source.type not in (DISK.type, SNAPSHOT.type):
+            raise Refusal(
+                400, "InvalidParameter", f"'{resource_id}' is neither a disk nor a snapshot.", target="sourceResourceId"
+            )
+        return source
+
+    def new_place(self, source: Resource, name: str) -> BlobPlace | None:
+        """Where a copy's bytes will be: beside the source's; None for an empty source. Raises `Refusal` 409."""
+        place: BlobPlace | None = source.hidden["blob"]
+        if place is None:
+            return None
+        if self.blob_copy is None:
+            raise Refusal(409, "OperationNotAllowed", f"The bytes of {source.name} cannot be copied in this estate.")
+        return BlobPlace(place.account, place.container, f"{name.lower()}-{self.arm.clock.uuid()}.vhd")
+
+    def copy(self, source: Resource, target: BlobPlace) -> None:
+        """Copy the bytes; from work on the clock."""
+        assert self.blob_copy is not None, "a place was given only with it"
+        self.blob_copy(source.hidden["blob"], target)
+
     # used by machines and by Site Recovery -------------------------------------------------------------------------------
 
     def make(
@@ -101,7 +136,7 @@ class Disks:
     ) -> Resource:
         """Store a disk that is ready. The lock is held. Raises `Refusal` 400 or, when the name is taken, 409."""
         DISK.check_name(path.rsplit("/", 1)[1])
-        if sku not in _SKUS:
+        if sku not in DISK_SKUS:
             raise Refusal(400, "InvalidParameter", f"The value '{sku}' of parameter 'disk.sku' is not valid.", target="sku.name")
         if self.arm.store.get(path) is not None:
             raise Refusal(409, "PropertyChangeNotAllowed", f"A disk with the id {path} exists already.", target="disk")

@@ -94,6 +94,8 @@ class VirtualMachines:
     @operation("POST", MACHINE.template + "/start")
     def start(self, call: Call) -> Answer:
         machine = self._need(call)
+        if machine.hidden["power"] == "deallocated":  # it has given its cores up and needs them again
+            self._check_cores(machine.location, size_named(machine.properties["hardwareProfile"]["vmSize"]).cores)
         return self._power(call, machine, "start", lambda: self.power.start(machine))
 
     @operation("POST", MACHINE.template + "/powerOff")
@@ -137,6 +139,7 @@ class VirtualMachines:
         MACHINE.check_name(path.rsplit("/", 1)[1])
         kind = size_named(size)
         entries = [storage["osDisk"], *storage["dataDisks"]]
+        _check_once(entries)
         self._check_capacity(head["location"], size, len(storage["dataDisks"]), len(nics))
         disks = [self._free_disk(path, entry["managedDisk"]["id"]) for entry in entries]
         for nic in nics:
@@ -194,13 +197,14 @@ class VirtualMachines:
 
     # checks --------------------------------------------------------------------------------------------------------------
 
-    def used_cores(self, location: str) -> int:
-        """vCPUs of the machines in a location; deallocated ones do not count."""
-        return sum(
-            SIZES[one.properties["hardwareProfile"]["vmSize"].lower()].cores
+    def used_cores(self, location: str, family: str = "") -> int:
+        """vCPUs of the machines in a location (of a family of sizes); deallocated ones do not count."""
+        sizes = [
+            SIZES[one.properties["hardwareProfile"]["vmSize"].lower()]
             for one in self.arm.store.of_type(MACHINE.type)
             if one.location == location and one.hidden["power"] != "deallocated"
-        )
+        ]
+        return sum(size.cores for size in sizes if not family or size.family == family)
 
     def _check_capacity(self, location: str, size: str, data_disks: int, nics: int) -> None:
         kind = size_named(size)
@@ -222,14 +226,17 @@ class VirtualMachines:
                 f"The number of network interfaces for VM size {kind.name} exceeds the maximum of {kind.interfaces}.",
                 target="networkProfile.networkInterfaces",
             )
+        self._check_cores(location, kind.cores)
+
+    def _check_cores(self, location: str, more: int) -> None:
         used, limit = self.used_cores(location), self.cores.get(location, 0)
-        if used + kind.cores > limit:
+        if used + more > limit:
             raise Refusal(
                 409,
                 "OperationNotAllowed",
                 "Operation could not be completed as it results in exceeding approved Total Regional Cores quota. Additional "
                 f"details - Deployment Model: Resource Manager, Location: {location}, Current Limit: {limit}, Current Usage: "
-                f"{used}, Additional Required: {kind.cores}, (Minimum) New Limit Required: {used + kind.cores}.",
+                f"{used}, Additional Required: {more}, (Minimum) New Limit Required: {used + more}.",
             )
 
     def _free_disk(self, path: str, disk_id: str) -> Resource:
@@ -261,10 +268,7 @@ class VirtualMachines:
         os_disk = read(profile, "osDisk", dict, required=True)
         entries = read(profile, "dataDisks", list, [])
         luns = [read(entry, "lun", int, required=True) for entry in entries]
-        if len(set(luns)) != len(luns) or any(not 0 <= lun <= 63 for lun in luns):
-            raise Refusal(
-                400, "InvalidParameter", "The LUNs of the data disks must be different and from 0 to 63.", target="dataDisks"
-            )
+        _check_luns(luns)
         wanted = [(path.rsplit("/", 1)[1] + "_OsDisk_1", os_disk, None)]
         wanted += [(f"{path.rsplit('/', 1)[1]}_disk{at + 2}", entry, luns[at]) for at, entry in enumerate(entries)]
         for _, entry, _ in wanted:
@@ -306,13 +310,59 @@ class VirtualMachines:
         return self.arm.operations.answer(call, running)
 
     def _change(self, call: Call, machine: Resource, head: Json) -> Answer:
-        size = size_named(
-            read(call.content(), "properties.hardwareProfile.vmSize", str, machine.properties["hardwareProfile"]["vmSize"])
-        )
-        _check_same(machine, read(call.content(), "properties", dict, {}))
+        """Tags, size and data disks of a machine that exists; a guest that runs sees other disks when it starts again."""
+        asked = read(call.content(), "properties", dict, {})
+        kept = machine.properties
+        size = size_named(read(asked, "hardwareProfile.vmSize", str, kept["hardwareProfile"]["vmSize"]))
+        _check_fixed(machine, asked)
+        known = kept["storageProfile"]["dataDisks"]
+        wanted = read(asked, "storageProfile.dataDisks", list)
+        many = len(known if wanted is None else wanted)
+        if many > size.data_disks or len(kept["networkProfile"]["networkInterfaces"]) > size.interfaces:
+            raise Refusal(
+                409,
+                "OperationNotAllowed",
+                f"The maximum number of data disks allowed to be attached to a VM of this size is {size.data_disks}.",
+                target="dataDisks",
+            )
+        more = size.cores - size_named(kept["hardwareProfile"]["vmSize"]).cores
+        if more > 0 and machine.hidden["power"] != "deallocated":
+            self._check_cores(machine.location, more)
+        if wanted is not None:
+            kept["storageProfile"] = {**kept["storageProfile"], "dataDisks": self._attached(machine, wanted, known)}
         machine.body.update(head)
-        machine.properties["hardwareProfile"] = {"vmSize": size.name}
+        kept["hardwareProfile"] = {"vmSize": size.name}
         return Answer(200, machine.json())
+
+    def _attached(self, machine: Resource, wanted: list[Any], known: list[Json]) -> list[Json]:
+        """The data disks as asked for: new ones are attached, those that are not named go free. Raises `Refusal`."""
+        luns = [read(entry, "lun", int, required=True) for entry in wanted]
+        _check_luns(luns)
+        by_lun = {entry["lun"]: entry for entry in known}
+        made: list[Resource] = []
+        head = {"location": machine.location}
+        shown = []
+        try:
+            for entry, lun in zip(wanted, luns, strict=True):
+                old = by_lun.get(lun)
+                if old is not None and _same_disk(old, entry):
+                    shown.append(old)
+                    continue
+                if read_choice(entry, "createOption", _OPTIONS, "Attach") == "Attach":
+                    self._free_disk(machine.id, read(entry, "managedDisk.id", str, required=True))
+                shown.append(self._disk_entry(machine.id, head, f"{machine.name}_disk{lun + 2}", entry, lun, made))
+            _check_once([machine.properties["storageProfile"]["osDisk"], *shown])
+        except Refusal:
+            for disk in made:
+                self.arm.store.remove(disk.id)
+            raise
+        ids = {entry["managedDisk"]["id"].lower() for entry in shown}
+        for entry in known:
+            if entry["managedDisk"]["id"].lower() not in ids:
+                self.disks.detach(self.arm.store.need(entry["managedDisk"]["id"]))
+        for entry in shown:
+            self.disks.attach(self.arm.store.need(entry["managedDisk"]["id"]), machine.id)
+        return shown
 
     def _need(self, call: Call) -> Resource:
         return self.arm.store.need(call.path.rsplit("/", 1)[0])
@@ -339,17 +389,40 @@ def _check_free(nic: Resource, path: str) -> None:
         raise Refusal(400, "NicInUse", f"Network Interface {nic.id} is used by existing resource {owner}.", details=[])
 
 
-def _check_same(machine: Resource, asked: Json) -> None:
-    """Disks and interfaces of a machine that exists do not change. Raises `Refusal` 409 `PropertyChangeNotAllowed`."""
-    kept = machine.properties
-    lists = (
-        ("storageProfile.dataDisks", "managedDisk.id", kept["storageProfile"]["dataDisks"]),
-        ("networkProfile.networkInterfaces", "id", kept["networkProfile"]["networkInterfaces"]),
-    )
-    for path, name, known in lists:
-        wanted = read(asked, path, list)
-        if wanted is None:
-            continue
-        ids = [[str(read(entry, name, str, "")).lower() for entry in entries] for entries in (wanted, known)]
-        if sorted(ids[0]) != sorted(ids[1]):
-            raise Refusal(409, "PropertyChangeNotAllowed", f"Changing property '{path}' is not allowed.", target=path)
+def _check_luns(luns: list[int]) -> None:
+    if len(set(luns)) != len(luns) or any(not 0 <= lun <= 63 for lun in luns):
+        raise Refusal(
+            400, "InvalidParameter", "The LUNs of the data disks must be different and from 0 to 63.", target="dataDisks"
+        )
+
+
+def _check_once(entries: list[Json]) -> None:
+    """A disk is in a machine once. Raises `Refusal` 409."""
+    ids = [entry["managedDisk"]["id"].lower() for entry in entries]
+    twice = next((one for one in ids if ids.count(one) > 1), None)
+    if twice is not None:
+        raise Refusal(409, "ConflictingUserInput", f"Disk '{twice}' cannot be attached twice to one VM.", target="dataDisks")
+
+
+def _same_disk(old: Json, entry: Json) -> bool:
+    """Whether an entry means the disk that has its LUN: by id, by name, or by saying neither."""
+    wanted, name = read(entry, "managedDisk.id", str, ""), read(entry, "name", str, "")
+    if wanted:
+        return bool(wanted.lower() == old["managedDisk"]["id"].lower())
+    return not name or bool(name.lower() == old["name"].lower())
+
+
+def _check_fixed(machine: Resource, asked: Json) -> None:
+    """System disk and interfaces of a machine that exists do not change. Raises `Refusal` 409 `PropertyChangeNotAllowed`."""
+    disk = machine.properties["storageProfile"]["osDisk"]["managedDisk"]["id"]
+    if read(asked, "storageProfile.osDisk.managedDisk.id", str, disk).lower() != disk.lower():
+        path = "osDisk.managedDisk.id"
+        raise Refusal(409, "PropertyChangeNotAllowed", f"Changing property '{path}' is not allowed.", target=path)
+    wanted = read(asked, "networkProfile.networkInterfaces", list)
+    if wanted is None:
+        return
+    known = machine.properties["networkProfile"]["networkInterfaces"]
+    ids = [[str(read(entry, "id", str, "")).lower() for entry in entries] for entries in (wanted, known)]
+    if sorted(ids[0]) != sorted(ids[1]):
+        path = "networkProfile.networkInterfaces"
+        raise Refusal(409, "PropertyChangeNotAllowed", f"Changing property '{path}' is not allowed.", target=path)

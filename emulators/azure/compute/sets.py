@@ -90,6 +90,10 @@ class Sizes:
         rows = (
             ("cores", "Total Regional vCPUs", self.machines.used_cores(location), self.machines.cores[location]),
             ("virtualMachines", "Virtual Machines", count, 25000),
+            *(
+                (family, family, self.machines.used_cores(location, family), self.machines.cores[location])
+                for family in dict.fromkeys(size.family for size in SIZES.values())
+            ),
         )
         value = [
             {"limit": limit, "unit": "Count", "currentValue": used, "name": {"value": name, "localizedValue": text}}

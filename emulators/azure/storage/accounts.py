@@ -6,11 +6,10 @@ import re
 from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
 from emulators.azure.outside import StorageService
 from emulators.azure.provisioning import provision
-from emulators.azure.tracked import SUBSCRIPTION, Kind, add_reads, listing, located, tags_of
+from emulators.azure.storage.kinds import ACCOUNT, NAME_RULE
+from emulators.azure.storage.sas import account_sas, service_sas
+from emulators.azure.tracked import SUBSCRIPTION, add_reads, canonical_location, check_location, listing, located, tags_of
 from emulators.clock import iso
-
-_RULE = "Storage account name must be between 3 and 24 characters in length and use numbers and lower-case letters only."
-ACCOUNT = Kind("Microsoft.Storage/storageAccounts", r"[a-z0-9]{3,24}", _RULE, code="AccountNameInvalid")
 
 _SKUS = {
     "Standard_LRS",
@@ -66,7 +65,7 @@ class StorageAccounts:
     def check_name(self, call: Call) -> Answer:
         name = read(call.content(), "name", str, required=True)
         if not re.fullmatch(ACCOUNT.pattern, name):
-            message = f"{name} is not a valid storage account name. {_RULE}"
+            message = f"{name} is not a valid storage account name. {NAME_RULE}"
             return Answer(200, {"nameAvailable": False, "reason": "AccountNameInvalid", "message": message})
         if self.find(name) is not None:
             message = f"The storage account named {name} is already taken."
@@ -150,6 +149,34 @@ class StorageAccounts:
             0.0, lambda: self.service.set_keys(account.name, key1, key2), name=f"new {name} of {account.name}"
         )
         return Answer(200, self._keys(account))
+
+    @operation("POST", ACCOUNT.template + "/ListAccountSas")
+    def list_account_sas(self, call: Call) -> Answer:
+        account = self.arm.store.need(call.path.rsplit("/", 1)[0])
+        return Answer(200, {"accountSasToken": account_sas(account, call.content())})
+
+    @operation("POST", ACCOUNT.template + "/ListServiceSas")
+    def list_service_sas(self, call: Call) -> Answer:
+        account = self.arm.store.need(call.path.rsplit("/", 1)[0])
+        return Answer(200, {"serviceSasToken": service_sas(account, call.content())})
+
+    @operation("GET", SUBSCRIPTION + "/providers/Microsoft.Storage/locations/{location}/usages")
+    def usages(self, call: Call) -> Answer:
+        location = canonical_location(call["location"])
+        check_location(self.arm, location, ACCOUNT.type)
+        count = sum(one.location == location for one in self.arm.store.of_type(ACCOUNT.type))
+        name = {"value": "StorageAccounts", "localizedValue": "Storage Accounts"}
+        return Answer(200, {"value": [{"unit": "Count", "currentValue": count, "limit": 250, "name": name}]})
+
+    @operation("GET", SUBSCRIPTION + "/providers/Microsoft.Storage/skus")
+    def skus(self, call: Call) -> Answer:
+        rows = [
+            {"resourceType": "storageAccounts", "name": sku, "tier": sku.split("_")[0], "kind": kind, "locations": [location]}
+            for location in self.arm.locations
+            for kind in sorted(_KINDS)
+            for sku in sorted(_SKUS)
+        ]
+        return Answer(200, {"value": rows})
 
     # used by Site Recovery ---------------------------------------------------------------------------------------------
 

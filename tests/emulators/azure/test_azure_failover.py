@@ -149,9 +149,12 @@ def test_a_machine_with_a_new_disk_that_is_refused_leaves_no_disk(world: Any, vn
     assert left_over(world) == []
 
 
-def test_disks_and_interfaces_of_a_machine_do_not_change(world: Any, vnet: str) -> None:
+def test_system_disk_and_interfaces_of_a_machine_do_not_change(world: Any, vnet: str) -> None:
     world.azure.failover.make(spec(vnet))
-    for change in ({"storageProfile": {"dataDisks": []}}, {"networkProfile": {"networkInterfaces": [{"id": "/other"}]}}):
+    for change in (
+        {"storageProfile": {"osDisk": {"managedDisk": {"id": "/other"}}}},
+        {"networkProfile": {"networkInterfaces": [{"id": "/other"}]}},
+    ):
         reply = world.owner("PATCH", VM, {"properties": change})
         assert world.error(reply) == (409, "PropertyChangeNotAllowed")
     resized = world.owner("PATCH", VM, {"properties": {"hardwareProfile": {"vmSize": "Standard_D3_v2"}}})
