@@ -178,7 +178,7 @@ class Agent:
     # state folder ----------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        kept = {"clean": self._clean, "stopped": self.stopped_generation}
+        kept = {"machineId": self.guest.machine_id, "clean": self._clean, "stopped": self.stopped_generation}
         if self.replication is not None:
             kept |= self.replication.kept()
         text = json.dumps(kept)
@@ -198,6 +198,8 @@ class Agent:
             kept = json.loads((self.folder / "state.json").read_text())
         except (OSError, ValueError):
             return
+        if kept.get("machineId") != self.guest.machine_id:
+            return  # CFG-020: the disks are those of a clone, and what they remember is another machine's
         self.stopped_generation = int(kept.get("stopped", 0))
         if kept.get("settings"):
             self.replication = self._replicate(kept["settings"])

@@ -41,7 +41,7 @@ class Replication:
         sizes = [disk.size for disk in self.disks]
         self.driver = loaded(guest)
         self.stream = Stream(folder, guest.machine_id, int(settings["generation"]), sizes, journal_bytes)
-        self.shipping = Shipping(host, clock, self.stream, self.driver, _door(settings), self._lost, rules.ship_at_once)
+        self.shipping = Shipping(host, clock, self.stream, self.driver, _door(settings), self._lost, self._superseded, rules.ship_at_once)
         self.tags = Tags(host, clock, guest, rules, self.stream, self._tagged)
         self.resync_required = False
         self.resyncing = False
@@ -109,6 +109,13 @@ class Replication:
         self.driver.forget()
         self.stream.meet(position)
         self.stream.break_off(self.clock.now())
+        self._declare()
+
+    def _superseded(self) -> None:
+        """Another agent with this machine's identity sends (CFG-020): what we send now would be a mixture of two histories."""
+        self.driver.forget()
+        self.stream.break_off(self.clock.now())
+        self.stream.clear()
         self._declare()
 
     def _declare(self) -> None:
@@ -292,6 +299,7 @@ class Replication:
             "group-unreachable": self.tags.unreachable,
             "quiesce-failed": self.tags.quiesce_failed,
             "journal-full": self.stream.disk_full,
+            "another-agent": self.shipping.another,
         }
         return [name for name, holds in seen.items() if holds]
 

@@ -45,9 +45,13 @@ class Shipping:
     driver: Driver
     door: Door
     lost: Callable[[int], None]  #: the far side has only this much, and what follows is gone here
+    superseded: Callable[[], None]  #: another agent with our identity has taken over
     at_once: bool = True  #: the rule `ship_at_once`
     unreachable: bool = False
     acknowledged: int = 0
+    another: bool = False  #: another agent sends for this machine; only a new copy takes over again
+    stream_id: str = field(init=False)  #: of this run of the agent: the process server takes segments of one only
+    _bound: bool = False
     _alarm: Alarm = field(init=False)
     _sent_at: float = 0.0
     _posted: int = 0
@@ -55,6 +59,7 @@ class Shipping:
 
     def __post_init__(self) -> None:
         self._alarm = Alarm(self.clock, self._turn, "ship")
+        self.stream_id = self.clock.uuid()
 
     # when ------------------------------------------------------------------------------------------------------------
 
@@ -80,22 +85,39 @@ class Shipping:
     def send(self, most: int) -> bool:
         """Send up to `most` segments; False when the far side would not take one."""
         self.stream.seal()
+        if not self._bound and not self._bind():
+            return self._retry()
         for _ in range(most):
             sealed = self.stream.head()
             if sealed is None:
                 break
             outcome = self._post(sealed)
             if outcome == "retry":
-                self.stream.stick()
-                pause = BACK_OFF_SECONDS[min(self._failures, len(BACK_OFF_SECONDS) - 1)]
-                self._failures += 1
-                self._alarm.back_off(pause)
-                return False
+                return self._retry()
             self._failures, self._sent_at = 0, self.clock.now()
         return True
 
+    def _retry(self) -> bool:
+        self.stream.stick()
+        pause = BACK_OFF_SECONDS[min(self._failures, len(BACK_OFF_SECONDS) - 1)]
+        self._failures += 1
+        self._alarm.back_off(pause)
+        return False
+
+    def _bind(self) -> bool:
+        """Before the first segment of this run: what the process server has must be what ours continues."""
+        position = None if self.another else self.position()
+        if position is None:
+            return False
+        head = self.stream.head()
+        if position > self.stream.last or (head.first if head is not None else self.stream.next) > position + 1:
+            self.lost(position)
+        else:
+            self.stream.acknowledged(position)
+        return True
+
     def _post(self, sealed: Sealed) -> Outcome:
-        path = f"{self._base()}/segments"
+        path = f"{self._base()}/segments?stream={self.stream_id}"
         self._posted = max(self._posted, sealed.last)  # a shutdown may send beside the clock: both are right
         self.driver.posted = max(self.driver.posted, sealed.last)
         try:
@@ -106,6 +128,10 @@ class Shipping:
         self.unreachable = False
         said = wire.parse(reply)
         position = said.get("ackSequence")
+        if reply.status == 409 and wire.refused(reply, said).code == "AnotherAgent":
+            self.another, self._bound = True, False
+            self.superseded()
+            return "retry"
         if reply.status == 200 and isinstance(position, int) and sealed.last <= position <= self._posted:
             self.acknowledged = self.driver.acknowledged = position
             self.stream.acknowledged(position)
@@ -131,9 +157,9 @@ class Shipping:
     # asking ----------------------------------------------------------------------------------------------------------
 
     def position(self) -> int | None:
-        """The last number the process server has; None when it cannot be asked now."""
+        """The last number the process server has; None when it cannot be asked now. From here on it takes from us only."""
         try:
-            said = self._client().call("GET", f"{self._base()}/position")
+            said = self._client().call("GET", f"{self._base()}/position?stream={self.stream_id}")
         except OSError:
             self.unreachable = True
             return None
@@ -144,6 +170,7 @@ class Shipping:
         if not isinstance(position, int) or position < 0:
             return None
         self.acknowledged = position
+        self._bound, self.another = True, False
         return position
 
     def checksums(self, disk_id: str, sequence: int) -> bytes | Literal["none", "later"]:

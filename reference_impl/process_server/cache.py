@@ -81,6 +81,7 @@ class Lane:
     last_tag: dict[str, Any] | None = None  #: the newest tag that is complete at the far side
     raw_bytes: int = 0
     stored_bytes: int = 0
+    stream_id: str = ""  #: the run of the agent that segments are taken from
     remembered: bool = False  #: the folder was there before
     known: bool = False  #: it has been compared with the far side: neither of the two is an old copy
     segments: deque[Cached] = field(default_factory=deque)
@@ -146,11 +147,17 @@ class Lane:
             return taken
 
     def sealed_as(self, taken: list[Cached], log: bytes, digest: bytes) -> None:
-        """The segments are in this log now."""
+        """The segments are in this log now. Raises `OSError` when the disk is full; then nothing has changed."""
         with self.lock:
             first, last = taken[0].first, taken[-1].last
             path = self.folder / f"{first:020d}.hrl"
             write_whole(path, log)
+            self.save(
+                sealed=last,
+                chain=digest.hex(),
+                rawBytes=self.raw_bytes + sum(cached.size for cached in taken),
+                storedBytes=self.stored_bytes + len(log),
+            )
             self.logs.append(LogFile(first, last, len(log), path))
             self.sealed, self.chain = last, digest
             self.raw_bytes += sum(cached.size for cached in taken)
@@ -158,16 +165,23 @@ class Lane:
             self._done_with(taken)
 
     def passed_on(self, taken: list[Cached]) -> None:
-        """The segments are safe at the master target."""
+        """The segments are safe at the master target. Raises `OSError` when that cannot be noted."""
         with self.lock:
-            self.sealed = self.uploaded = taken[-1].last
-            sizes = sum(cached.size for cached in taken)
-            self.raw_bytes += sizes
-            self.stored_bytes += sizes
+            last, sizes = taken[-1].last, sum(cached.size for cached in taken)
+            raw, stored = self.raw_bytes + sizes, self.stored_bytes + sizes
+            self.save(sealed=last, uploaded=last, rawBytes=raw, storedBytes=stored)
+            self.sealed = self.uploaded = last
+            self.raw_bytes, self.stored_bytes = raw, stored
             self._done_with(taken)
 
+    def bind(self, stream_id: str) -> None:
+        """From here on segments come from this run of the agent. Raises `OSError` when that cannot be noted."""
+        with self.lock:
+            if stream_id != self.stream_id:
+                self.save(streamId=stream_id)
+                self.stream_id = stream_id
+
     def _done_with(self, taken: list[Cached]) -> None:
-        self.save()
         self.room.give_back(taken)
         for cached in taken:
             self.segments.popleft()
@@ -212,9 +226,10 @@ class Lane:
 
     # folder ----------------------------------------------------------------------------------------------------------
 
-    def save(self) -> None:
+    def save(self, **changed: Any) -> None:
+        """Note where things stand, or will stand when `changed` holds. Raises `OSError`."""
         kept = {"sealed": self.sealed, "uploaded": self.uploaded, "chain": self.chain.hex(), "lastTag": self.last_tag}
-        kept |= {"rawBytes": self.raw_bytes, "storedBytes": self.stored_bytes}
+        kept |= {"rawBytes": self.raw_bytes, "storedBytes": self.stored_bytes, "streamId": self.stream_id} | changed
         write_whole(self.folder / "position.json", json.dumps(kept).encode())
 
     def destroy(self) -> None:
@@ -237,6 +252,7 @@ def open_lane(folder: Path, machine_id: str, generation: int, *, sync: bool = Tr
         lane.sealed, lane.uploaded, lane.chain = int(kept["sealed"]), int(kept["uploaded"]), bytes.fromhex(kept["chain"])
         lane.last_tag, lane.remembered = kept["lastTag"], True
         lane.raw_bytes, lane.stored_bytes = int(kept["rawBytes"]), int(kept["storedBytes"])
+        lane.stream_id = str(kept["streamId"])
     except (OSError, ValueError, KeyError):
         lane.remembered = False
     for path in sorted(folder.glob("*.hrl")):

@@ -80,6 +80,7 @@ class ProcessServer:
         )
         self._server = wire.Client(host, configuration_server_url.rstrip("/"))
         self.id, self._heartbeat_seconds, self._failures, self._full = "", 30.0, 0, False
+        self._disk_full = False
         self.machines: dict[tuple[str, int], Machine] = {}
         self._listener: Listener | None = None
         self._saved, self._sync = "", sync
@@ -151,8 +152,19 @@ class ProcessServer:
             "cacheLimitBytes": self.cache_bytes,
             "uploadPendingBytes": sum(machine.lane.pending_bytes for machine in machines),
             "machines": [_describe(machine) for machine in machines],
-            "symptoms": ["cache-full"] * self._full + ["upload-blocked"] * blocked,
+            "symptoms": ["cache-full"] * self._cannot_keep() + ["upload-blocked"] * blocked,
         }
+
+    def _cannot_keep(self) -> bool:
+        """The cache is at its limit, or its disk had no room since the last heartbeat and has none now."""
+        if self._disk_full:
+            try:
+                write_whole(self.folder / "room", bytes(4096))
+                (self.folder / "room").unlink()
+            except OSError:
+                return True
+            self._disk_full = False
+        return self._full
 
     def _used(self) -> int:
         return sum(machine.lane.cache_bytes for machine in list(self.machines.values()))
@@ -170,7 +182,11 @@ class ProcessServer:
             if key in self.machines:
                 self.machines[key].settings.update(settings)
             else:
-                self.machines[key] = self._serve(dict(settings))
+                try:
+                    self.machines[key] = self._serve(dict(settings))
+                except OSError:
+                    self._disk_full = True  # the next heartbeat tries again
+                    continue
             if settings.get("flush"):
                 self.machines[key].alarm.set()
         self._save()
@@ -193,9 +209,14 @@ class ProcessServer:
     def _save(self) -> None:
         """Settings outlive a kill, so that agents are served again before the configuration server is."""
         text = json.dumps([machine.settings for machine in self.machines.values()])
-        if text != self._saved:
+        if text == self._saved:
+            return
+        try:
             write_whole(self.folder / "machines.json", text.encode())
-            self._saved = text
+        except OSError:
+            self._disk_full = True  # the next heartbeat tries again; until then the older settings outlive a kill
+            return
+        self._saved = text
 
     def _restore(self) -> None:
         try:
@@ -209,7 +230,11 @@ class ProcessServer:
 
     def _turn(self, machine: Machine) -> None:
         """Some steps for one machine; then the next ones are planned."""
-        if not machine.lane.known and not machine.sink.position():
+        try:
+            known = machine.lane.known or machine.sink.position()
+        except OSError:
+            known, self._disk_full = False, True
+        if not known:
             machine.alarm.back_off(LOOK_AGAIN_SECONDS)
             return
         self._fetch(machine)
@@ -278,6 +303,7 @@ class ProcessServer:
         self._full = False
         with lane.lock:
             self._need_known(lane)
+            self._need_bound(request, lane, take_over=not lane.stream_id)
             if head.first > lane.received + 1 or head.first <= lane.received < head.last:
                 raise Refusal(
                     409, "SequenceGap", "the segment does not continue what is here", extra={"ackSequence": lane.received}
@@ -285,9 +311,7 @@ class ProcessServer:
             try:
                 lane.receive(head, request.body)
             except OSError:
-                raise Refusal(
-                    507, "CacheFull", "the cache cannot be written", headers={"Retry-After": str(FULL_SECONDS)}
-                ) from None
+                raise self._no_room() from None
             position = lane.received
         machine.alarm.set(machine.sink.linger())
         return {"ackSequence": position}
@@ -300,7 +324,24 @@ class ProcessServer:
         lane: Lane = request.caller.lane
         with lane.lock:
             self._need_known(lane)
+            self._need_bound(request, lane, take_over=True)
             return {"ackSequence": lane.received}
+
+    def _need_bound(self, request: Request, lane: Lane, *, take_over: bool) -> None:
+        """Segments come from one run of one agent; whoever asks for the position takes over, and the one before is told so."""
+        stream_id = request.query.get("stream", "")[:64]
+        if stream_id == lane.stream_id:
+            return
+        if not take_over:
+            raise Refusal(409, "AnotherAgent", "another agent with this identity sends segments")
+        try:
+            lane.bind(stream_id)
+        except OSError:
+            raise self._no_room() from None
+
+    def _no_room(self) -> Refusal:
+        self._disk_full = True
+        return Refusal(507, "CacheFull", "the cache cannot be written", headers={"Retry-After": str(FULL_SECONDS)})
 
     def _checksums(self, request: Request) -> Answer:
         machine: Machine = request.caller
