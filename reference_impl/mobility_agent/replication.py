@@ -41,7 +41,9 @@ class Replication:
         sizes = [disk.size for disk in self.disks]
         self.driver = loaded(guest)
         self.stream = Stream(folder, guest.machine_id, int(settings["generation"]), sizes, journal_bytes)
-        self.shipping = Shipping(host, clock, self.stream, self.driver, _door(settings), self._lost, self._superseded, rules.ship_at_once)
+        self.shipping = Shipping(
+            host, clock, self.stream, self.driver, _door(settings), self._lost, self._superseded, rules.ship_at_once
+        )
         self.tags = Tags(host, clock, guest, rules, self.stream, self._tagged)
         self.resync_required = False
         self.resyncing = False
@@ -298,7 +300,7 @@ class Replication:
             "process-server-unreachable": self.shipping.unreachable,
             "group-unreachable": self.tags.unreachable,
             "quiesce-failed": self.tags.quiesce_failed,
-            "journal-full": self.stream.disk_full,
+            "journal-full": self.stream.cramped(),
             "another-agent": self.shipping.another,
         }
         return [name for name, holds in seen.items() if holds]

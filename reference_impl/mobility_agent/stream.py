@@ -227,6 +227,17 @@ class Stream:
         sealed.path = path
         return True
 
+    def cramped(self) -> bool:
+        """Whether the journal's disk had no room, and has none now."""
+        with self.lock, suppress(OSError):
+            if self.disk_full:
+                probe = self.folder / "room.tmp"
+                write_file(probe, bytes(4096))
+                probe.unlink()
+                self.disk_full = False
+            return False
+        return True
+
     # restarting ------------------------------------------------------------------------------------------------------
 
     def stick(self) -> None:
@@ -262,7 +273,8 @@ class Stream:
         with self.lock:
             self.seal()
             self.acknowledged(acknowledged)
-            whole = self.queue[0].first <= acknowledged + 1 if self.queue else self.next == acknowledged + 1
+            first = self.queue[0].first if self.queue else self.next
+            whole = first == acknowledged + 1  # a segment that it has a part of came from somebody else
             if not whole:
                 self.clear()
                 self.next = acknowledged + 1

@@ -16,6 +16,13 @@ from reference_impl.records import Buffer, DamagedSegment, SegmentHead
 FILE_BYTES, WORN_BYTES = 32 << 20, 4 << 20
 
 
+def write_all(descriptor: int, raw: Buffer) -> None:
+    """Raises `OSError` when the disk is full; a part may have been written then."""
+    view = memoryview(raw)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
 @dataclass(slots=True)
 class SpoolFile:
     """One file; `held` counts the segments in it that are still needed."""
@@ -57,13 +64,14 @@ class Spool:
             self._begin(first)
         file = self._files[-1]
         try:
-            view = memoryview(raw)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+            write_all(self._descriptor, raw)
             if self.sync:
                 os.fdatasync(self._descriptor)
         except OSError:
             self.close()  # half of a segment may be there: go on in another file
+            if not file.size:  # its name will be that of the next try: it must not be given up twice
+                self._files.pop()
+                file.path.unlink(missing_ok=True)
             raise
         place = Place(file, file.size, len(raw))
         file.size += len(raw)

@@ -1,6 +1,6 @@
 """Logs become page blobs, tags become snapshots (REP-008, REP-010)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -30,6 +30,8 @@ PIN_SECONDS = 3600.0
 SKEW_SECONDS = 120.0
 #: Fences of a generation are above those of all generations before it.
 FENCES = 1 << 32
+#: So many rounds of page writes of one hold need only one note in the state.
+FENCES_IN_A_ROW = 63
 TYPES = {"crash": "CrashConsistent", "shutdown": "CrashConsistent", "app": "ApplicationConsistent"}
 
 ZERO_BLOCK_DIGEST = xxhash.xxh3_128_digest(bytes(BLOCK))
@@ -97,14 +99,20 @@ class Replica:
 
         The lease alone is not enough: a worker that slept, or a request that was under way for long, would still come through.
         """
-        if here.fenced:
-            return
+        if not here.fence:
+            self._raise_fence(here, () if here.state.preparing else self.disks)
+
+    def _raise_fence(self, here: Held, disks: Iterable[ReplicaDisk]) -> None:
+        """The next number, out of a row that was written down before any of it is used."""
         state = here.state
-        state.fence = max(state.fence, self.generation * FENCES) + 1
-        here.save()
-        for disk in self.disks if not state.preparing else ():
-            self.target.raise_fence(self.target_container, disk.blob, state.fence)
-        here.fenced = True
+        fence = here.fence + 1
+        if not here.fence or fence > state.fence:
+            fence = max(state.fence, self.generation * FENCES) + 1
+            state.fence = fence + FENCES_IN_A_ROW
+            here.save()
+        for disk in disks:
+            self.target.raise_fence(self.target_container, disk.blob, fence)
+        here.fence = fence
 
     def blob_of(self, disk_id: str) -> str:
         return next(disk.blob for disk in self.disks if disk.disk_id == disk_id)
@@ -135,7 +143,7 @@ class Replica:
     def _prepare_disk(self, here: Held, disk: ReplicaDisk, *, keep: bool) -> bool:
         here.renew()
         kept = self._lay_out(disk, keep=keep)
-        self.target.raise_fence(self.target_container, disk.blob, here.state.fence)
+        self.target.raise_fence(self.target_container, disk.blob, here.fence)
         return kept
 
     def _lay_out(self, disk: ReplicaDisk, *, keep: bool) -> bool:
@@ -227,9 +235,12 @@ class Replica:
         if not gathered:
             return
         here.renew()
-        here.state.fresh = False
-        for index, extents in sorted(latest(gathered).items()):
-            self._write_disk(self.disks[index], extents, here.state.fence)
+        changed = sorted(latest(gathered).items())
+        if here.written:  # a request of the round before that arrives late or twice must not undo this one
+            self._raise_fence(here, [self.disks[index] for index, _ in changed])
+        here.written, here.state.fresh = True, False
+        for index, extents in changed:
+            self._write_disk(self.disks[index], extents, here.fence)
 
     def _write_disk(self, disk: ReplicaDisk, extents: Extents, fence: int) -> None:
         for whole in merged(extents.ranges(), PAGES_BYTES):

@@ -90,7 +90,8 @@ class Held:
     name: str
     lease: str
     state: ReplicaState
-    fenced: bool = False  #: this hold has raised the fence
+    fence: int = 0  #: that this hold writes pages with now; 0: it has raised none yet
+    written: bool = False  #: pages have been written in this hold
 
     def save(self) -> None:
         self.store.put_blob(self.container, self.name, self.state.encode(), lease=self.lease)

@@ -5,12 +5,13 @@ a test put into it and gives the worker its work, as the configuration server an
 """
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from emulators.blob_storage.memory import MemoryStorage
-from emulators.clock import Clock
+from emulators.clock import Clock, Scope, iso
 from emulators.guest.devices import MemoryDevice
 from emulators.guest.machine import GuestMachine
 from emulators.guest.workload import Workload
@@ -28,6 +29,19 @@ KEY = base64.b64encode(bytes(range(32))).decode()
 POLICY = {"crashConsistentMinutes": 5, "appConsistentMinutes": 60, "retentionMinutes": 1440, "rpoThresholdMinutes": 15}
 PASSPHRASE = "tell-nobody"
 CONTROL = "https://configuration-server.drillbed"
+
+
+class AheadScope:
+    """A component's clock that is wrong by some seconds."""
+
+    def __init__(self, scope: Scope, ahead: float):
+        self._scope, self._ahead = scope, ahead
+
+    def now(self) -> float:
+        return self._scope.now() + self._ahead
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scope, name)
 
 
 class FakeControl:
@@ -70,7 +84,8 @@ class FakeControl:
 class FakeService:
     """Stands in for the Site Recovery service towards the replica worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.waiting: list[dict[str, Any]] = []
         self.workers: dict[str, list[dict[str, Any]]] = {}  #: component id to what only this one is still to be given
         self.replicated: dict[str, dict[str, Any]] = {}
@@ -95,7 +110,7 @@ class FakeService:
 
     def _beat(self, request: Request) -> dict[str, Any]:
         self.beats.append(request.json())
-        return {}
+        return {"time": iso(self.clock.now())}
 
     def _work(self, request: Request) -> dict[str, Any]:
         name = request.params["id"]
@@ -139,7 +154,7 @@ class PlaneLab:
                 ("storage", AZURE_PUBLIC, ("*.blob.drillbed", "*.queue.drillbed")),
             )
         }
-        self.control, self.service = FakeControl(), FakeService()
+        self.control, self.service = FakeControl(), FakeService(self.clock)
         self.hosts["configuration-server"].listen(443, self.control.application)
         self.hosts["site-recovery"].listen(443, self.service.application)
         self.guests: dict[str, GuestMachine] = {}
@@ -148,7 +163,7 @@ class PlaneLab:
 
     # components ------------------------------------------------------------------------------------------------------
 
-    def start_process_server(self) -> ProcessServer:
+    def start_process_server(self, *, open_store: Any = None) -> ProcessServer:
         server = ProcessServer(
             self.hosts["process-server"],
             self.clock.scope("process-server"),
@@ -158,21 +173,23 @@ class PlaneLab:
             machine_id="ps-1",
             name="process-server",
             zone="onprem",
-            open_store=self.storage.open_store,
+            open_store=open_store or self.storage.open_store,
             rules=self.rules,
             sync=False,
         )
         server.start()
         return server
 
-    def start_worker(self, name: str = "worker") -> ReplicaWorker:
+    def start_worker(self, name: str = "worker", *, open_store: Any = None, ahead: float = 0.0) -> ReplicaWorker:
+        """`ahead`: how wrong the worker's own clock is, seconds."""
+        scope = self.clock.scope(name)
         worker = ReplicaWorker(
             self.hosts["replica-worker"],
-            self.clock.scope(name),
+            AheadScope(scope, ahead) if ahead else scope,
             self.folder / name,
             service_url="https://siterecovery.drillbed",
             registration_key="key",
-            open_store=self.storage.open_store,
+            open_store=open_store or self.storage.open_store,
             name=name,
             rules=self.rules,
         )
@@ -182,13 +199,20 @@ class PlaneLab:
     # machines --------------------------------------------------------------------------------------------------------
 
     def add_machine(
-        self, name: str, contents: Mapping[int, bytes | int], *, os_type: str = "LINUX", zone: str = ONPREM
+        self,
+        name: str,
+        contents: Mapping[int, bytes | int],
+        *,
+        os_type: str = "LINUX",
+        zone: str = ONPREM,
+        copy_of: GuestMachine | None = None,
     ) -> GuestMachine:
-        """A running machine with an agent that waits for settings."""
+        """A running machine with an agent that waits for settings. `copy_of`: with the identity of another one."""
         host = self.network.host(name, zone)
-        guest = GuestMachine(self.clock, self.clock.uuid(), name, os_type, show_serials=True)
+        machine_id = copy_of.machine_id if copy_of else self.clock.uuid()
+        guest = GuestMachine(self.clock, machine_id, name, os_type, show_serials=True)
         for unit, content in contents.items():
-            guest.add_disk(unit, MemoryDevice(content), f"{name}-disk-{unit}")
+            guest.add_disk(unit, MemoryDevice(content), f"{copy_of.name if copy_of else name}-disk-{unit}")
 
         def agent() -> Agent:
             return Agent(
@@ -285,6 +309,21 @@ class PlaneLab:
         assert result["state"] == "succeeded", result
         store = self.open("target")
         return {disk.unit: store.get_blob("vhds", f"{disk.identity}.vhd")[: disk.size] for disk in guest.disks()}
+
+    def contents(self, guest: GuestMachine) -> dict[str, dict[int, bytes]]:
+        """What the snapshots of each recovery point hold, by point and unit, without a worker between."""
+        generation = self.control.protections[guest.machine_id]["generation"]
+        cache, target = self.storage._accounts["cache"].blobs, self.storage._accounts["target"].blobs
+        state = json.loads(cache.read("asr-logs", f"state/{guest.machine_id}/{generation}.json", 0, None, None))
+        return {
+            point["point_id"]: {
+                disk.unit: target.read(
+                    "asr-replicas", f"asrseeddisk-{disk.identity}", 0, disk.size, point["snapshots"][disk.identity]
+                )
+                for disk in guest.disks()
+            }
+            for point in state["points"]
+        }
 
     def open(self, account: str) -> Any:
         return self.storage.open_store(self.hosts["replica-worker"], self.store_of(account))

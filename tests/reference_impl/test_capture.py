@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_lab import Witness, _epoch
 from plane_lab import MIB, PlaneLab, bytes_of, pattern
+from witness import Witness, epoch
 
 from emulators.guest.devices import MemoryDevice
 from emulators.guest.machine import GuestMachine
@@ -61,7 +61,7 @@ def test_a_killed_agent_leaves_no_gap_and_needs_no_resync(lab: PlaneLab) -> None
     assert device.read_bytes <= 8 * MIB  # only around what may be missing
     assert data_bytes(lab) - before < 2 * MIB
     for point in lab.points(guest)[known:]:
-        assert witness.was(lab.promote(guest, point["pointId"]), _epoch(point["time"]))
+        assert witness.was(lab.promote(guest, point["pointId"]), epoch(point["time"]))
     assert lab.end_of(guest) == bytes_of(guest)
 
 

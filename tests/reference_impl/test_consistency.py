@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_lab import _epoch
 from plane_lab import MIB, PlaneLab, bytes_of
+from witness import epoch
 
 from emulators.guest.machine import GuestMachine
 from emulators.guest.quiescing import Scripts, script_file
@@ -141,7 +141,7 @@ def test_a_clock_that_jumps_holds_up_points_until_real_time_has_passed(lab: Plan
     known = len(lab.points(guest))
     lab.clock.wait(offset - 330)
     assert len(lab.points(guest)) == known  # REP-017
-    assert all(_epoch(point["time"]) <= lab.clock.now() for point in lab.points(guest))
+    assert all(epoch(point["time"]) <= lab.clock.now() for point in lab.points(guest))
     lab.clock.wait(claimed - lab.clock.now() + 700)
     assert len(lab.points(guest)) >= known + 2
     assert lab.end_of(guest) == bytes_of(guest)

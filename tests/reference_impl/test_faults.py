@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from fault_lab import KINDS, Trial
+from fault_lab import Trial
+from faults import KINDS
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import AzureError
-from fault_lab import Trial, Witness, _epoch
+from fault_lab import Trial
 from plane_lab import MIB, PlaneLab, bytes_of, pattern
+from witness import Witness, epoch
 
 from reference_impl.hrl import DamagedLog
 from reference_impl.replica.tasks import promote
@@ -82,7 +83,7 @@ def test_a_worker_that_slept_past_its_lease_changes_nothing(tmp_path: Path, at: 
     points = lab.points(guest)
     assert len(points) >= 6
     for point in points:
-        assert witness.was(lab.promote(guest, point["pointId"]), _epoch(point["time"])), point
+        assert witness.was(lab.promote(guest, point["pointId"]), epoch(point["time"])), point
     assert lab.end_of(guest) == bytes_of(guest)
     assert lab.worker.damaged == {}
 
@@ -113,7 +114,7 @@ def test_no_worker_prunes_a_point_that_another_one_is_copying(tmp_path: Path) ->
     store = lab.open("target")
     copied = {disk.unit: store.get_blob("vhds", f"{disk.unit}.vhd")[: disk.size] for disk in guest.disks()}
     assert len(lab.points(guest)) >= 15, "nothing happened meanwhile"
-    assert witness.was(copied, _epoch(old["time"]))
+    assert witness.was(copied, epoch(old["time"]))
     assert old["pointId"] in {point["pointId"] for point in lab.points(guest)}
     lab.clock.wait(180)
     assert old["pointId"] not in {point["pointId"] for point in lab.points(guest)}
