@@ -32,7 +32,7 @@ test: setup ## Run all tests through tox; ARGS='tests/emulators -k lease' runs s
 conformance: setup ## Judge the reference implementation by specs/; results go to build/conformance/reference
 	@$(BIN)/drillbed conform $(ARGS)
 
-soak: setup ## Run seeded faults of the data plane: SEEDS=2000, FIRST=0
+soak: setup ## Run seeded faults of the data plane, on all cores: SEEDS=2000, FIRST=0
 	@$(BIN)/python tests/reference_impl/soak.py $(SEEDS) $(FIRST)
 
 fuzz: setup ## Feed the reader of logs, led by coverage (wants atheris from PyPI): SECONDS=60

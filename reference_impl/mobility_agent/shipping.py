@@ -109,11 +109,12 @@ class Shipping:
         position = None if self.another else self.position()
         if position is None:
             return False
-        head = self.stream.head()
-        if position > self.stream.last or (head.first if head is not None else self.stream.next) > position + 1:
-            self.lost(position)
-        else:
+        if self.driver.knows(position):
             self.stream.acknowledged(position)
+            head = self.stream.head()
+            if (head.first if head is not None else self.stream.next) == position + 1:
+                return True
+        self.lost(position)  # what it has came from somebody else, or what it lacks is gone here
         return True
 
     def _post(self, sealed: Sealed) -> Outcome:

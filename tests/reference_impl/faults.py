@@ -1,7 +1,6 @@
 """The kinds of trouble of a trial, a function for each; found by their names in `KINDS`."""
 
 import copy
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,14 +84,15 @@ def power_off(trial: Any) -> None:
     guest = trial.chance.choice(trial.guests)
     guest.power_off()
 
-    def back() -> None:
-        trial.dead.discard(guest.name)
-        guest.power_on()
-        witness = trial.witnesses[guest.name]
-        guest.detach_filter(witness)
-        guest.attach_filter(witness)
+    trial.after(lambda: boot(trial, guest))
 
-    trial.after(back)
+
+def boot(trial: Any, guest: GuestMachine) -> None:
+    trial.dead.discard(guest.name)
+    guest.power_on()
+    witness = trial.witnesses[guest.name]
+    guest.detach_filter(witness)
+    guest.attach_filter(witness)
 
 
 # old copies, and two with one identity -----------------------------------------------------------------------------------
@@ -139,10 +139,12 @@ def twin(trial: Any) -> None:
     if not guest.running or any(one.machine_id == guest.machine_id for one in trial.twins):
         return
     name = f"{guest.name}-copy"
+    off = trial.chance.random() < 0.5 and guest.name not in trial.dead
+    if off:  # both believe that they were shut down in order and go on from there
+        guest.shut_down()
     shutil.copytree(trial.lab.folder / guest.name, trial.lab.folder / name)
-    state = trial.lab.folder / name / "state.json"
-    if state.exists() and trial.chance.random() < 0.5:  # it believes that it was shut down in order
-        state.write_text(json.dumps(json.loads(state.read_text()) | {"clean": True}))
+    if off:
+        boot(trial, guest)
     copied = trial.add(name, bytes_of(guest), copy_of=guest)
     trial.twins.append(copied)
     if trial.chance.random() < 0.3:

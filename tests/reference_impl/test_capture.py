@@ -1,5 +1,6 @@
 """The filter in the write path outlives the agent: no gap after a kill -9, copies that go on, resyncs that read what changed."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,44 @@ def test_an_orderly_end_without_room_for_the_journal_is_no_clean_end(lab: PlaneL
     guest.power_on()
     lab.clock.wait(90)
     assert resync_required(lab, guest)
+
+
+def test_of_two_agents_with_one_identity_one_sends_and_the_other_says_so(lab: PlaneLab, tmp_path: Path) -> None:
+    """A cold copy of a machine is started beside it: what arrives is one machine's history, never a mixture (CFG-020)."""
+    guest, _ = protected(lab)
+    guest.shut_down()
+    shutil.copytree(tmp_path / "db", tmp_path / "copy")
+    guest.power_on()
+    lab.clock.wait(70)
+    copied = lab.add_machine("copy", bytes_of(guest), copy_of=guest)
+    witnesses = [Witness(guest), Witness(copied)]
+    for one, witness in zip((guest, copied), witnesses, strict=True):
+        one.attach_filter(witness)
+    known = {point["pointId"] for point in lab.points(guest)}
+    for number in range(20):
+        guest.disk(0).write(number * 512, pattern(number, 512))
+        copied.disk(0).write(number * 512, pattern(100 + number, 512))
+        lab.clock.wait(9)
+    symptoms = [one.service("mobility-agent").replication.symptoms() for one in (guest, copied)]
+    assert symptoms.count(["another-agent"]) == 1
+    for point in lab.points(guest):
+        if point["pointId"] not in known:
+            content = lab.promote(guest, point["pointId"])
+            assert any(witness.was(content, epoch(point["time"])) for witness in witnesses)
+    copied.power_off()
+    lab.clock.wait(60)
+    lab.control.resynchronize.add(guest.machine_id)
+    lab.clock.wait(150)
+    assert lab.control.beats[guest.machine_id]["symptoms"] == []
+    assert lab.end_of(guest) == bytes_of(guest)
+
+
+def test_a_clone_with_an_id_of_its_own_sends_nothing(lab: PlaneLab, tmp_path: Path) -> None:
+    guest, _ = protected(lab)
+    lab.clock.wait(30)
+    shutil.copytree(tmp_path / "db", tmp_path / "clone")
+    clone = lab.add_machine("clone", bytes_of(guest))
+    clone.disk(0).write(0, pattern(1, 512))
+    lab.clock.wait(120)
+    assert not [flow for flow in lab.network.flows() if flow.source == "clone" and flow.port == 9443]  # CFG-020
+    assert lab.end_of(guest) == bytes_of(guest)

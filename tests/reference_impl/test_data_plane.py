@@ -1,5 +1,6 @@
 """Agent, process server, logs and replica worker together, from a guest's write to the bytes of a recovery point."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -295,6 +296,32 @@ def test_a_full_cache_pushes_back_to_the_journal(lab: PlaneLab) -> None:
     assert lab.end_of(guest) == bytes_of(guest)
     lab.clock.wait(60)
     assert lab.control.beats["ps-1"]["symptoms"] == []
+
+
+def test_a_full_cache_disk_loses_nothing_and_is_told(lab: PlaneLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    guest = lab.add_machine("db", {0: 8 * MIB})
+    lab.protect(guest)
+    lab.wait_for_points(guest, 1)
+
+    def half(descriptor: int, raw: bytes) -> None:
+        os.write(descriptor, bytes(raw)[: len(raw) // 2])
+        no_room()
+
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reference_impl.process_server.spool.write_all", half)
+        patch.setattr("reference_impl.process_server.cache.write_whole", no_room)
+        patch.setattr("reference_impl.process_server.server.write_whole", no_room)
+        for number in range(6):
+            guest.disk(0).write(number * MIB, pattern(number, MIB // 8))
+            lab.clock.wait(20)
+        assert lab.control.beats["ps-1"]["symptoms"][0] == "cache-full"
+    lab.clock.wait(90)
+    assert lab.control.beats["ps-1"]["symptoms"] == []
+    assert not lab.control.beats[guest.machine_id]["protection"]["resyncRequired"]
+    assert lab.end_of(guest) == bytes_of(guest)
 
 
 def test_nobody_else_is_let_in_on_9443(lab: PlaneLab) -> None:

@@ -120,6 +120,46 @@ def test_no_worker_prunes_a_point_that_another_one_is_copying(tmp_path: Path) ->
     assert old["pointId"] not in {point["pointId"] for point in lab.points(guest)}
 
 
+class Repeating:
+    """Notes every page write that is done, to let them arrive once more."""
+
+    def __init__(self, inner: Any):
+        self._inner, self.done = inner, list[Callable[[], None]]()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name not in ("put_pages", "clear_pages"):
+            return found
+
+        def call(*arguments: Any, **named: Any) -> None:
+            found(*arguments, **named)
+            self.done.append(lambda: found(*arguments, **named))
+
+        return call
+
+
+def test_requests_that_arrive_twice_do_not_undo_later_ones(tmp_path: Path) -> None:
+    """A network may deliver a page write again after the next one of the same hold."""
+    lab, guest, witness, sleeper = backlog(tmp_path)
+    replica = sleeper.find(guest.machine_id)
+    replica.target = twice = Repeating(replica.target)
+    with replica.held() as here:
+        while replica.advance(here, 8):
+            pass
+    refused = 0
+    for again in twice.done:
+        try:
+            again()
+        except AzureError:
+            refused += 1
+    assert refused >= len(twice.done) // 2  # all but those of the last round
+    lab.worker = lab.start_worker("other")
+    lab.clock.wait(120)
+    for point in lab.points(guest):
+        assert witness.was(lab.promote(guest, point["pointId"]), epoch(point["time"])), point
+    assert lab.end_of(guest) == bytes_of(guest)
+
+
 def test_workers_share_the_machines_among_them(tmp_path: Path) -> None:
     """Three workers, four machines, one queue: every log has its effect once, and a killed worker's share is taken over."""
     lab = PlaneLab(tmp_path)
