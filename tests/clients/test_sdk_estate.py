@@ -151,6 +151,9 @@ def test_sdks_take_a_machine_to_azure_and_home(estate: Estate, client: Callable[
     )
     items.begin_create(*where, "web", m.EnableProtectionInput(properties=body)).result()
     until(estate, lambda: items.get(*where, "web").properties.protection_state == "Protected")
+    (usage,) = list(client(RecoveryServicesClient).replication_usages.list(GROUP, VAULT))
+    assert (usage.protected_item_count, usage.registered_servers_count, usage.recovery_plan_count) == (1, 1, 0)
+    assert (usage.jobs_summary.failed_jobs, usage.monitoring_summary.un_healthy_provider_count) == (0, 0)
 
     planned = m.PlannedFailoverInputProperties(
         failover_direction="PrimaryToRecovery",

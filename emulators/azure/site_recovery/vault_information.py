@@ -172,6 +172,34 @@ class VaultInformation:
             },
         }
 
+    @operation("GET", VAULT + "/replicationUsages")
+    def usages(self, call: Call) -> Answer:
+        """What the vault holds and what needs looking at, in numbers."""
+        vault = self.service.vault(call)
+        items, states = vault.items(), [job.state for job in vault.jobs.values()]
+        servers = [server for fabric in vault.fabrics.values() for server in self.service.servers(fabric)]
+        monitoring = {
+            "unHealthyVmCount": sum(health.replication_health(item) != "Normal" for item in items),
+            "unHealthyProviderCount": sum(not self.service.connected(server) for server in servers),
+            "eventsCount": len(vault.events),
+            "deprecatedProviderCount": 0,
+            "supportedProviderCount": len(servers),
+            "unsupportedProviderCount": 0,
+        }
+        usage = {
+            "monitoringSummary": monitoring,
+            "jobsSummary": {
+                "failedJobs": states.count("Failed"),
+                "suspendedJobs": states.count("Suspended"),
+                "inProgressJobs": states.count("InProgress"),
+            },
+            "protectedItemCount": len(items),
+            "recoveryPlanCount": len(vault.plans),
+            "registeredServersCount": len(servers),
+            "recoveryServicesProviderAuthType": 1,
+        }
+        return Answer(200, {"value": [usage]})
+
     # lists -------------------------------------------------------------------------------------------------------------
 
     @operation("GET", VAULT + "/replicationAppliances")
