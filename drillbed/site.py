@@ -142,7 +142,9 @@ class Site:
 
     def _create(self, name: str, os_type: str, disks: list[DiskSpec], **more: Any) -> VirtualMachine:
         guest_id = "windows9Server64Guest" if os_type == "WINDOWS" else "debian9_64Guest"
-        return self.vcenter.add_vm(name, guest_id=guest_id, cpus=2, memory_mb=2048, disks=disks, **more)
+        vm = self.vcenter.add_vm(name, guest_id=guest_id, cpus=2, memory_mb=2048, disks=disks, **more)
+        self.vcenter.set_guest_account(vm, *self.machines.installer)
+        return vm
 
     def disks(self, name: str) -> dict[int, Any]:
         """The disks of a machine as the datastore has them, by the number its guest gives them."""

@@ -18,7 +18,7 @@ from emulators.vcenter.inventory import ROOT, Inventory
 from emulators.vcenter.keeping import Keeper
 from emulators.vcenter.kinds import KINDS
 from emulators.vcenter.model import Home, Model, build
-from emulators.vcenter.objects import alarms, vm_create, vm_power
+from emulators.vcenter.objects import alarms, guest_operations, vm_create, vm_power
 from emulators.vcenter.objects.cluster import ClusterComputeResource
 from emulators.vcenter.objects.datacenter import Datacenter
 from emulators.vcenter.objects.folder import Folder, add_folder
@@ -305,6 +305,11 @@ class VCenter:
     @hooks.setter
     def hooks(self, hooks: GuestHooks | None) -> None:
         self.inventory.hooks = hooks
+
+    def set_guest_account(self, vm: VirtualMachine, user: str, password: str) -> None:
+        """Let a user into a machine's guest by guest operations. Without any, nobody may but where everybody may log in."""
+        with self.inventory.lock:
+            guest_operations.system_of(self.inventory, vm).accounts[user] = password
 
     def open_disk(self, vm: VirtualMachine, key: int) -> AttachedDisk:
         """The disk of device `key` as the guest has it; it follows the snapshot chain. Raises `KeyError`."""

@@ -7,6 +7,7 @@ from emulators.vcenter import parse, schema, soap
 from emulators.vcenter.automation.face import automation
 from emulators.vcenter.automation.library_files import transfers
 from emulators.vcenter.folder_door import folder
+from emulators.vcenter.guest_file_door import guest_file
 from emulators.vcenter.http_body import Door, bounded
 from emulators.vcenter.inventory import Inventory
 from emulators.vcenter.nfc_door import nfc
@@ -16,7 +17,14 @@ from emulators.vcenter.sessions import token_of
 _CHUNK = 1024 * 1024
 XML = "text/xml; charset=utf-8"
 #: First part of a path -> what serves everything below it.
-DOORS: dict[str, Door] = {"api": automation, "cls": transfers, "folder": folder, "nfc": nfc, "rest": automation}
+DOORS: dict[str, Door] = {
+    "api": automation,
+    "cls": transfers,
+    "folder": folder,
+    "guestFile": guest_file,
+    "nfc": nfc,
+    "rest": automation,
+}
 
 
 class Web:

@@ -30,6 +30,7 @@ SERVICES = {
     "customFieldsManager": ("CustomFieldsManager", "CustomFieldsManager"),
     "extensionManager": ("ExtensionManager", "ExtensionManager"),
     "fileManager": ("FileManager", "FileManager"),
+    "guestOperationsManager": ("GuestOperationsManager", "guestOperationsManager"),
     "licenseManager": ("LicenseManager", "LicenseManager"),
     "ovfManager": ("OvfManager", "OvfManager"),
     "perfManager": ("PerformanceManager", "PerfMgr"),
@@ -40,6 +41,11 @@ SERVICES = {
 }
 #: Service objects that others point at.
 FURTHER = {
+    "GuestAliasManager": "guestOperationsAliasManager",
+    "GuestAuthManager": "guestOperationsAuthManager",
+    "GuestFileManager": "guestOperationsFileManager",
+    "GuestProcessManager": "guestOperationsProcessManager",
+    "GuestWindowsRegistryManager": "guestOperationsWindowsRegistryManager",
     "HostVStorageObjectManager": "ha-vstorage-object-manager",
     "LicenseAssignmentManager": "LicenseAssignmentManager",
 }

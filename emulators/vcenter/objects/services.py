@@ -5,6 +5,7 @@ from typing import Any
 from emulators.vcenter.objects.alarms import Alarms
 from emulators.vcenter.objects.custom_fields import CustomFields
 from emulators.vcenter.objects.extensions import Extensions
+from emulators.vcenter.objects.guest_operations import GuestOperations
 from emulators.vcenter.objects.licenses import Licenses
 from emulators.vcenter.objects.options import Options
 from emulators.vcenter.objects.session_manager import SessionService
@@ -16,6 +17,7 @@ STATEFUL: dict[str, Any] = {
     "ExtensionManager": Extensions,
     "LicenseManager": Licenses,
     "OptionManager": Options,
+    "GuestOperationsManager": GuestOperations,
     "HostVStorageObjectManager": VStorageService,
     "SessionManager": SessionService,
     "VcenterVStorageObjectManager": VStorageService,

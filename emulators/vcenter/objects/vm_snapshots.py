@@ -5,6 +5,7 @@ from typing import Any
 from emulators.vcenter.disks import NoSpace
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Call, Inventory
+from emulators.vcenter.objects import guest_operations
 from emulators.vcenter.objects.virtual_machine import VirtualMachine, VirtualMachineSnapshot
 from emulators.vcenter.objects.vm_files import write_vmx
 from emulators.vcenter.objects.vm_power import check_locks, hook, set_power, stun
@@ -51,6 +52,7 @@ def create(call: Call, vm: VirtualMachine, args: Any) -> Work:
         disk.pin(snapshot.moid)
         if disk.tracking:
             snapshot.change_ids[key] = disk.change_id
+    guest_operations.keep(inventory, vm, snapshot.moid)
     inventory.add(snapshot)
     vm.snapshots[snapshot.moid] = snapshot
     vm.current = snapshot.moid
@@ -81,6 +83,7 @@ def _revert(call: Call, vm: VirtualMachine, snapshot: VirtualMachineSnapshot, su
         set_power(inventory, vm, "poweredOff")
     for disk in snapshot.disks.values():
         disk.revert(snapshot.moid)
+    guest_operations.restore(inventory, vm, snapshot.moid)
     kept = {key: disk for key, disk in vm.disks.items() if _independent(vm, key)}
     vm.settings = snapshot.settings.copy()
     vm.disks = {**{key: disk for key, disk in kept.items() if key in vm.settings.devices}, **snapshot.disks}
@@ -176,6 +179,7 @@ def _forget(inventory: Inventory, vm: VirtualMachine, doomed: list[VirtualMachin
                 disk.unpin(snapshot.moid)
             except NoSpace as error:
                 full = error
+        guest_operations.forget(inventory, snapshot.moid)
         inventory.remove(snapshot)
     _changed(inventory, vm)
     write_vmx(inventory, vm)
