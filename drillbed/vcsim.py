@@ -96,6 +96,7 @@ _FLAGS: dict[str, Flag] = {
     "-trace-file": Flag("", str, "Write it to this file"),
     "-stdinexit": Flag(False, _truth, "End when something is written to standard input, or when it ends"),
     "-state": Flag("", str, "Folder that keeps the inventory and its files: what is in it is taken up, whatever else is told"),
+    "-nbd": Flag("", str, "Show the disks of running machines over NBD on this ADDRESS:PORT, as MACHINE/NUMBER"),
     "-capacity-gb": Flag(10_240, _count, "Size of each datastore"),
 }
 

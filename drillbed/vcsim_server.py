@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbed.vcsim import model_fields
+from drillbed.vcsim_disks import open_door
 from drillbed.vcsim_trace import Trace
 from emulators.clock import Clock
 from emulators.http.sockets import PortTakenError, Sockets
@@ -78,6 +79,8 @@ def _open(options: dict[str, Any], stack: ExitStack) -> str:
     gc.freeze()
     stack.callback(vcenter.close)
     vcenter.asgi.delays = _delays(clock, options)
+    if options["-nbd"]:
+        stack.callback(open_door(vcenter, options["-nbd"]).close)
     transport = Sockets(folder / ".certificates")
     if options["-tlscert"]:
         transport.authorities.given = (_file(options["-tlscert"]), _file(options["-tlskey"]))

@@ -1,7 +1,7 @@
 """An inventory kept on disk: what changed is written in one transaction each time the vCenter's lock is given back.
 
-So a process that is killed loses no operation that was answered, and keeps none by half. Tasks and sessions are not kept. Objects
-are written as JSON by the fields of their dataclasses; only classes of this package are made again from it.
+So a process that is killed loses no operation that was answered, and keeps none by half. Tasks, sessions and
+leases are not kept. Objects are written as JSON by the fields of their dataclasses; only classes of this package are made again.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 
 from emulators.vcenter.inventory import Inventory
 from emulators.vcenter.kept_values import Reader, Writer
+from emulators.vcenter.objects.nfc_lease import HttpNfcLease
 from emulators.vcenter.objects.services import STATEFUL
 from emulators.vcenter.tasks import Task
 
@@ -149,7 +150,7 @@ class Keeper:
             self._write_whole(moid, json.dumps(writer.value(inventory.beside[name])))
             return
         found = inventory.find(moid)
-        if isinstance(found, Task):
+        if isinstance(found, Task | HttpNfcLease):
             return
         if found is None:
             self._database.execute("DELETE FROM object WHERE moid = ?", (moid,))

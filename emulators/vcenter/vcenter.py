@@ -18,7 +18,7 @@ from emulators.vcenter.inventory import ROOT, Inventory
 from emulators.vcenter.keeping import Keeper
 from emulators.vcenter.kinds import KINDS
 from emulators.vcenter.model import Home, Model, build
-from emulators.vcenter.objects import alarms, guest_operations, vm_create, vm_power
+from emulators.vcenter.objects import alarms, guest_operations, vm_create, vm_export, vm_power
 from emulators.vcenter.objects.cluster import ClusterComputeResource
 from emulators.vcenter.objects.datacenter import Datacenter
 from emulators.vcenter.objects.folder import Folder, add_folder
@@ -113,6 +113,7 @@ class VCenter:
             self._serve()
             for store in inventory.stores.values():
                 store.count_files()
+            vm_export.discard_unfinished(inventory)
 
     def _serve(self) -> None:
         """Add the service objects that are not there yet."""

@@ -161,3 +161,20 @@ def test_files_are_for_the_owner_alone(launch, tmp_path):
     state = Path(tmp_path / "state")
     assert state.stat().st_mode & 0o077 == 0
     assert (state / "inventory.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_an_import_that_was_not_complete_when_it_was_killed_leaves_nothing(launch, tmp_path):
+    first = launch("-vm", "1")
+    dc, name = first.content.rootFolder.childEntity[0], "DC0_C0_RP0_VM0"
+    ovf, pool = first.content.ovfManager, first.vm(name).resourcePool
+    descriptor = ovf.CreateDescriptor(first.vm(name), vim.OvfManager.CreateDescriptorParams(name=name)).ovfDescriptor
+    spec = vim.OvfManager.CreateImportSpecParams(locale="", deploymentOption="", entityName="half", diskProvisioning="thin")
+    found = ovf.CreateImportSpec(descriptor, pool, dc.datastore[0], spec)
+    before = picture(first)
+    lease = pool.ImportVApp(found.importSpec, dc.vmFolder)
+    assert lease.info is None or first.vm("half") is not None
+    first.end(signal.SIGKILL)
+    again = launch()
+    assert again.vm("half") is None
+    assert {key[0] for key in picture(again)} == {key[0] for key in before}
+    assert not list((tmp_path / "state").rglob("half*"))

@@ -1,6 +1,7 @@
 """Guest operations: who may act in a machine's guest, its processes, environment, and the objects that serve all this."""
 
 import hmac
+import posixpath
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -258,7 +259,7 @@ def environment(system: GuestSystem, user: str) -> dict[str, str]:
     """The environment of a user's processes."""
     if system.windows:
         return {"COMPUTERNAME": system.hostname, "PATH": "C:\\Windows\\System32", "TEMP": "C:\\Windows\\Temp", "USERNAME": user}
-    home = "/root" if user == system.admin else f"/home/{user}"
+    home = posixpath.join("/", "root") if user == system.admin else posixpath.join("/", "home", user)
     return {"HOME": home, "HOSTNAME": system.hostname, "PATH": "/bin", "USER": user}
 
 

@@ -4,7 +4,7 @@ While a lease lives its machines are held by a task. An import that is aborted, 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -49,7 +49,7 @@ class LeaseFile:
 
 @dataclass(slots=True)
 class HttpNfcLease:
-    """A lease on `entity`. `undo` takes back what an import has made; None for an export."""
+    """A lease on `entity`. `undo` takes back what an import has made (`made`, machines and vApps); None for an export."""
 
     moid: str
     entity: Ref
@@ -60,6 +60,7 @@ class HttpNfcLease:
     state: str = "initializing"
     progress: int = 0
     error: Fault | None = None
+    made: list[Any] = field(default_factory=list)
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "HttpNfcLease"
 
@@ -79,6 +80,7 @@ def begin(
     files: list[LeaseFile],
     undo: Callable[[], None] | None,
     operation: tuple[str, str],
+    made: Sequence[Any] = (),
 ) -> Ref:
     """Open a lease for an operation (type and method); it is ready soon. Raises `TaskInProgress` when a machine is busy."""
     inventory = call.inventory
@@ -93,6 +95,7 @@ def begin(
         raise
     moid = f"session[{inventory.clock.uuid()}]{inventory.clock.random_bytes(12).hex()}"
     lease = HttpNfcLease(moid, ref(entity), {one.name: one for one in files}, undo, tasks, inventory.clock.now() + TIMEOUT)
+    lease.made = list(made)
     inventory.add(lease)
     inventory.clock.spawn(_live(inventory, lease), name=f"vcenter lease of {entity.moid}")
     return ref(lease)
@@ -154,6 +157,9 @@ def complete(call: Call, lease: HttpNfcLease, _args: Any) -> None:
     require(lease, "ready")
     if any(one.busy for one in lease.files.values()):
         raise Fault("InvalidState", "A file is still on its way.")
+    for one in lease.made:
+        one.importing = False
+        call.inventory.change(one, "config")
     _end(call.inventory, lease, None)
 
 

@@ -26,6 +26,7 @@ class ResourcePool:
     #: of a vApp
     folder: Ref | None = None
     annotation: str = ""
+    importing: bool = False  #: a lease is still filling its machines
     kind: str = "ResourcePool"
 
     def below(self) -> list[Ref]:

@@ -119,6 +119,7 @@ class VirtualMachine:
     tools_mounted: bool = False
     screen: tuple[int, int] = (720, 400)
     snapshot_count: int = 0
+    importing: bool = False  #: a lease is still filling its disks
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "VirtualMachine"
 

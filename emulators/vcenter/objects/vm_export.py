@@ -79,7 +79,9 @@ def import_vapp(call: Call, pool: ResourcePool, args: Any) -> Ref:
         for vm in machines:
             files += _disks(vm, vm.settings, vm.disks, len(files), None)
             files += _other_files(call, vm, len(files))
-        return begin(call, made, machines, files, lambda: _undo(call, machines, vapps), ("ResourcePool", "ImportVApp"))
+        return begin(
+            call, made, machines, files, lambda: _undo(call, machines, vapps), ("ResourcePool", "ImportVApp"), [*machines, *vapps]
+        )
     except Fault:
         _undo(call, machines, vapps)
         raise
@@ -93,6 +95,7 @@ def _home(inventory: Inventory, pool: ResourcePool) -> Any:
 def _import(call: Call, spec: Record, place: Place, machines: list[VirtualMachine], vapps: list[ResourcePool]) -> Any:
     if spec.kind == "VirtualMachineImportSpec":
         machines.append(_machine(call, spec["configSpec"], place))
+        machines[-1].importing = True
         return machines[-1]
     if spec.kind != "VirtualAppImportSpec":
         raise invalid_argument("spec", f"A {spec.kind} cannot be imported.")
@@ -102,6 +105,7 @@ def _import(call: Call, spec: Record, place: Place, machines: list[VirtualMachin
     found = pools.create_vapp(call, place.pool, told if outer else {**told, "vmFolder": ref(place.folder)})
     vapp = call.inventory.get(found, ResourcePool)
     vapps.append(vapp)
+    vapp.importing = True
     for child in spec["child"] or []:
         _import(call, child, Place(place.folder, vapp, place.host, None), machines, vapps)
     return vapp
@@ -142,6 +146,13 @@ def _undo(call: Call, machines: list[VirtualMachine], vapps: list[ResourcePool])
             pools.dissolve(inventory, vapp)
     machines.clear()
     vapps.clear()
+
+
+def discard_unfinished(inventory: Inventory) -> None:
+    """Take back the imports whose leases ended with the process that served them."""
+    machines = [vm for vm in inventory.all_of(VirtualMachine) if vm.importing]
+    vapps = [pool for pool in inventory.all_of(ResourcePool) if pool.importing]
+    _undo(Call(inventory, None), machines, vapps)
 
 
 EXPORT_OF_MACHINE = {"ExportVm": export_machine}
