@@ -55,6 +55,7 @@ class Disks:
             os_type=read(body, "properties.osType", str, ""),
             sku=read(body, "sku.name", str, "Standard_LRS"),
             creation=read(body, "properties.creationData", dict),
+            generation=read(body, "properties.hyperVGeneration", str, "V1"),
         )
         return provision(
             self.arm,
@@ -133,6 +134,7 @@ class Disks:
         os_type: str = "",
         sku: str = "Standard_LRS",
         creation: Json | None = None,
+        generation: str = "V1",
     ) -> Resource:
         """Store a disk that is ready. The lock is held. Raises `Refusal` 400 or, when the name is taken, 409."""
         DISK.check_name(path.rsplit("/", 1)[1])
@@ -148,7 +150,7 @@ class Disks:
             "diskSizeBytes": size_bytes,
             "diskState": "Unattached",
             "encryption": {"type": "EncryptionAtRestWithPlatformKey"},
-            "hyperVGeneration": "V1",
+            "hyperVGeneration": generation,
             "timeCreated": iso(self.arm.clock.now()),
             "uniqueId": self.arm.clock.uuid(),
             "provisioningState": "Succeeded",

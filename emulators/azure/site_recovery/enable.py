@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 from emulators.azure.arm import Answer, Call, read
-from emulators.azure.site_recovery import appliances, replica_workers, targets
+from emulators.azure.site_recovery import appliances, replica_workers, target_nics, targets
 from emulators.azure.site_recovery.containers import readiness
 from emulators.azure.site_recovery.jobs import Cancelled, Job, Work
 from emulators.azure.site_recovery.profiles import BY_PROVIDER, MODERNIZED
@@ -142,6 +142,7 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
         "runAsAccountId": read(given, "runAsAccountId", str),
         "networkId": network,
         "subnet": subnet,
+        "nics": target_nics.initial(machine.get("nics") or [], subnet),
         "vmName": vm_name,
         "vmSize": read(given, "targetVmSize", str) or own,
         "resourceGroupId": group,

@@ -1,7 +1,7 @@
 """What keeps a protected item in order: its agent, its health errors, its disks, the sizes it may have in Azure."""
 
 from emulators.azure.arm import Answer, Call, operation, read
-from emulators.azure.site_recovery import health
+from emulators.azure.site_recovery import health, targets
 from emulators.azure.site_recovery.item_jobs import start_on_item
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.profiles import CLASSIC, MODERNIZED
@@ -86,20 +86,17 @@ class ItemUpkeep:
     def sizes(self, call: Call) -> Answer:
         """AVM-002: sizes of the target region; those that cannot hold the machine say why in `errors`."""
         item = self.service.item(call)
-        vault = self.service.vault(call)
-        subscription = "/".join(vault.id.split("/")[:3])
-        path = f"{subscription}/providers/Microsoft.Compute/locations/{vault.location}/vmSizes"
-        found = self.service.azure.call("GET", path).body["value"]
-        return Answer(200, listing([_size(item, size) for size in found]))
+        return Answer(200, listing([_size(item, size) for size in self.service.azure.sizes(self.service.vault(call))]))
 
 
 def _size(item: Item, size: Json) -> Json:
     cores, disks = int(size["numberOfCores"]), int(size["maxDataDiskCount"])
-    nics = max(2, min(8, cores))
+    nics = targets.nics_of_size(cores)
     lacks = [
         text
         for text, wrong in (
             (f"The machine has {len(item.disks) - 1} data disks, the size takes {disks}.", len(item.disks) - 1 > disks),
+            (f"The machine has {len(item.nics)} network interfaces, the size takes {nics}.", len(item.nics) > nics),
             (f"The machine has {item.protectable.get('cpuCount')} cores.", int(item.protectable.get("cpuCount") or 0) > cores),
         )
         if wrong

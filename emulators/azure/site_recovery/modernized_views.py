@@ -1,6 +1,6 @@
 """providerSpecificDetails of items that an appliance replicates: InMageRcm and InMageRcmFailback (asr-wire section 8)."""
 
-from emulators.azure.site_recovery import appliances
+from emulators.azure.site_recovery import appliances, target_nics
 from emulators.azure.site_recovery.records import Component, Fabric, Item
 from emulators.azure.site_recovery.service import Service
 from emulators.azure.site_recovery.wire import NEVER_EXPIRES, Json, last_segment, stable_guid
@@ -35,7 +35,7 @@ def forward(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "targetVmSize": settings["vmSize"],
         "targetResourceGroupId": settings["resourceGroupId"],
         "targetLocation": service.vaults[item.vault.lower()].location,
-        "targetAvailabilitySetId": "",
+        "targetAvailabilitySetId": settings.get("availabilitySet") or "",
         "targetAvailabilityZone": "",
         "targetProximityPlacementGroupId": "",
         "targetBootDiagnosticsStorageAccountId": settings.get("bootDiagnostics") or "",
@@ -60,7 +60,7 @@ def forward(service: Service, fabric: Fabric, item: Item, thin: bool) -> Json:
         "mobilityAgentDetails": _agent(item),
         "lastAgentUpgradeErrorDetails": [],
         "agentUpgradeBlockingErrorDetails": [],
-        "vmNics": [] if thin else [_nic(item, nic, index == 0) for index, nic in enumerate(item.nics)],
+        "vmNics": [] if thin else [_nic(nic, target_nics.of(item)[at]) for at, nic in enumerate(item.nics)],
         "discoveredVmDetails": _discovered(fabric, item),
     }
     return details
@@ -222,22 +222,21 @@ def _agent_in_azure(item: Item) -> Json:
     return {name: value for name, value in shown.items() if name != "latestAgentReleaseDate"}
 
 
-def _nic(item: Item, nic: Json, primary: bool) -> Json:
-    chosen = str(primary).lower()
+def _nic(nic: Json, chosen: Json) -> Json:
     return {
         "nicId": nic.get("macAddress") or nic.get("nicId"),
-        "isPrimaryNic": chosen,
-        "isSelectedForFailover": chosen,
+        "isPrimaryNic": str(chosen["primary"]).lower(),
+        "isSelectedForFailover": str(chosen["selected"]).lower(),
         "sourceIPAddress": nic.get("ipAddress"),
         "sourceIPAddressType": "Dynamic",
         "sourceNetworkId": nic.get("networkName"),
         "sourceSubnetName": None,
-        "targetIPAddress": "",
-        "targetIPAddressType": "Dynamic",
-        "targetSubnetName": item.settings["subnet"],
-        "testSubnetName": item.settings.get("testSubnet"),
-        "testIPAddress": "",
-        "testIPAddressType": "Dynamic",
+        "targetIPAddress": chosen["address"],
+        "targetIPAddressType": "Static" if chosen["address"] else "Dynamic",
+        "targetSubnetName": chosen["subnet"],
+        "testSubnetName": chosen["testSubnet"],
+        "testIPAddress": chosen["testAddress"],
+        "testIPAddressType": "Static" if chosen["testAddress"] else "Dynamic",
         "targetNicName": None,
     }
 

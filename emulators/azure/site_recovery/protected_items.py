@@ -1,7 +1,7 @@
 """replicationProtectedItems: the operations of a protected item. What each does is in the module of its name."""
 
 from emulators.azure.arm import Answer, Call, operation, read
-from emulators.azure.site_recovery import commit, disable, enable, failback, failover, reprotect, test_failovers
+from emulators.azure.site_recovery import commit, disable, enable, failback, failover, item_settings, reprotect, test_failovers
 from emulators.azure.site_recovery.failover import CUSTOM, LATEST, Run
 from emulators.azure.site_recovery.filters import chosen, item_fields, page
 from emulators.azure.site_recovery.item_jobs import start_on_item
@@ -56,26 +56,15 @@ class ProtectedItems:
             raise refuse("group-fixed", activity=call.correlation_id)
         if item.job is not None:
             raise refuse("operation-in-progress", activity=call.correlation_id)
-        new = (
-            _modernized_target(details)
-            if item.profile is MODERNIZED
-            else {
-                "vmName": read(body, "recoveryAzureVMName", str),
-                "vmSize": read(body, "recoveryAzureVMSize", str),
-                "networkId": read(body, "selectedRecoveryAzureNetworkId", str),
-                "testNetworkId": read(body, "selectedTfoAzureNetworkId", str),
-                "licenseType": read(body, "licenseType", str),
-            }
-        )
-        if new["networkId"] and service.azure.find(new["networkId"]) is None:
-            raise refuse("network-missing", activity=call.correlation_id)
-        if new["vmName"] and not enable.valid_name(new["vmName"]):  # CFG-006
-            raise refuse("name-invalid", activity=call.correlation_id)
+        try:
+            new = item_settings.wanted(service, item, body, details)
+        except Failure as failure:
+            raise refuse(failure.reason, failure.message, activity=call.correlation_id) from None
 
         def work(job: Job) -> Work:
             with job.task(0):
                 yield from job.rest(1.0)
-                item.settings.update({name: value for name, value in new.items() if value})
+                item.settings.update(new)
 
         return start_on_item(self.service, call, item, "UpdateVmProperties", work)
 
@@ -271,21 +260,6 @@ class ProtectedItems:
         if not same(point_id, f"{item.id}/recoveryPoints/{name}") or name not in item.points:
             raise refuse("recovery-point-unknown", activity=call.correlation_id)
         return CUSTOM, name
-
-
-def _modernized_target(details: Json) -> Json:
-    """The target's fields of an InMageRcm update; the primary NIC names the subnets."""
-    nics = [nic for nic in read(details, "vmNics", list, []) if isinstance(nic, dict) and truth(nic.get("isPrimaryNic"))]
-    nic: Json = nics[0] if nics else {}
-    return {
-        "vmName": read(details, "targetVmName", str),
-        "vmSize": read(details, "targetVmSize", str),
-        "networkId": read(details, "targetNetworkId", str),
-        "testNetworkId": read(details, "testNetworkId", str),
-        "licenseType": read(details, "licenseType", str),
-        "subnet": read(nic, "targetSubnetName", str),
-        "testSubnet": read(nic, "testSubnetName", str),
-    }
 
 
 def _shutdown(service: Service, item: Item, properties: Json) -> bool:

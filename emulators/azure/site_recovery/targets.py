@@ -5,6 +5,7 @@ network interface, managed disks, virtual machine; and taking it away again.
 
 from dataclasses import dataclass
 
+from emulators.azure.site_recovery import target_nics
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.records import Item, Placement
 from emulators.azure.site_recovery.refusals import Failure
@@ -56,7 +57,7 @@ def promote(service: Service, item: Item, wanted: Wanted, point_id: str, *, job:
 
 def create(service: Service, item: Item, wanted: Wanted, placement: Placement) -> Work:
     """Make NIC, disks and virtual machine and wait until it runs. What was made stays in `placement`, also after a failure."""
-    azure, group = service.azure, item.settings["resourceGroupId"]
+    azure = service.azure
     location = service.vaults[item.vault.lower()].location
     service.observe(
         "azure-vm",
@@ -67,27 +68,50 @@ def create(service: Service, item: Item, wanted: Wanted, placement: Placement) -
         os_type=item.os_type,
         disks=[{"diskId": disk["diskId"], "lun": disk["lun"], "blob": disk["blob"]} for disk in placement.disks],
     )
-    nic = f"{group}/providers/Microsoft.Network/networkInterfaces/{wanted.vm_name}-nic-{service.clock.uuid()[:8]}"
-    placement.nics.append(nic)
-    configuration = {
-        "name": "ipconfig1",
-        "properties": {
-            "subnet": {"id": f"{wanted.network_id}/subnets/{wanted.subnet}"},
-            "privateIPAllocationMethod": "Dynamic",
-            "primary": True,
-        },
-    }
-    body: Json = {"location": location, "properties": {"ipConfigurations": [configuration]}}
-    yield from azure.run("PUT", nic, body, "azure-nic-not-created")
+    wishes = target_nics.wished(item, limit=nic_limit(service, item), subnet=wanted.subnet, test=wanted.test)
+    for wish in wishes:
+        yield from _make_nic(service, item, wanted, placement, wish)
     for disk in placement.disks:
         source = {"createOption": "Import", "sourceUri": disk["uri"], "storageAccountId": placement.account_id}
         properties: Json = {"creationData": source}
         if disk["lun"] is None:
             properties["osType"] = "Windows" if item.os_type == "WINDOWS" else "Linux"
-        body = {"location": location, "sku": {"name": "Standard_LRS"}, "properties": properties}
+            properties["hyperVGeneration"] = "V2" if item.protectable.get("firmware") == "EFI" else "V1"  # AVM-007
+        body: Json = {"location": location, "sku": {"name": "Standard_LRS"}, "properties": properties}
         yield from azure.run("PUT", disk["id"], body, "azure-vm-not-created")
     yield from azure.run("PUT", placement.vm_id, _machine(item, location, placement), "azure-vm-not-created")
     service.observe("azure-vm-running", placement.vm_id, machine=item.machine_id, test=wanted.test)
+
+
+def _make_nic(service: Service, item: Item, wanted: Wanted, placement: Placement, wish: target_nics.NicWish) -> Work:
+    """One interface, without a public address (AVM-005). A test takes another address where its own is taken (TFO-008); a
+    failover fails then (AVM-004)."""
+    group = item.settings["resourceGroupId"]
+    nic = f"{group}/providers/Microsoft.Network/networkInterfaces/{wanted.vm_name}-nic-{service.clock.uuid()[:8]}"
+    placement.nics.append(nic)
+    for address in (wish.address, "") if wanted.test and wish.address else (wish.address,):
+        method: Json = {"privateIPAllocationMethod": "Dynamic"}
+        if address:
+            method = {"privateIPAllocationMethod": "Static", "privateIPAddress": address}
+        subnet = {"id": f"{wanted.network_id}/subnets/{wish.subnet}"}
+        configuration = {"name": "ipconfig1", "properties": {"subnet": subnet, "primary": True, **method}}
+        location = service.vaults[item.vault.lower()].location
+        body: Json = {"location": location, "properties": {"ipConfigurations": [configuration]}}
+        try:
+            yield from service.azure.run("PUT", nic, body, "azure-nic-not-created")
+            return
+        except Failure:
+            if not (wanted.test and address):
+                raise
+
+
+def nic_limit(service: Service, item: Item) -> int:
+    """How many interfaces the item's size takes (AVM-003)."""
+    return nics_of_size(service.azure.cores(item.settings["vmSize"], service.vaults[item.vault.lower()]) or 2)
+
+
+def nics_of_size(cores: int) -> int:
+    return max(2, min(8, cores))
 
 
 def remove(service: Service, item: Item, placement: Placement) -> Work:
@@ -134,5 +158,6 @@ def _machine(item: Item, location: str, placement: Placement) -> Json:
             "hardwareProfile": {"vmSize": item.settings["vmSize"]},
             "storageProfile": storage,
             "networkProfile": {"networkInterfaces": interfaces},
+            **({"availabilitySet": {"id": item.settings["availabilitySet"]}} if item.settings.get("availabilitySet") else {}),
         },
     }

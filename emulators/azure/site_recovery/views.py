@@ -1,6 +1,6 @@
 """How a protected item is read: the JSON of both providers, key by key as recorded (asr-wire section 8)."""
 
-from emulators.azure.site_recovery import appliances, health, modernized_views
+from emulators.azure.site_recovery import appliances, health, modernized_views, target_nics
 from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Fabric, Item
 from emulators.azure.site_recovery.scenarios import SCENARIOS
@@ -189,43 +189,48 @@ def _server_name(service: Service, fabric: Fabric, server_id: str) -> str | None
 
 def _nics(item: Item) -> list[Json]:
     """vmNics; `isSeletedForFailover` and `vMNetworkName` are spelled as the wire spells them."""
+    chosen = target_nics.of(item)
+    return [_nic(item, nic, chosen[at]) for at, nic in enumerate(item.nics)]
+
+
+def _nic(item: Item, nic: Json, chosen: Json) -> Json:
     address = {
+        "name": None,
         "isPrimary": True,
+        "subnetName": None,
+        "staticIPAddress": nic.get("ipAddress"),
         "ipAddressType": "Dynamic",
-        "isSeletedForFailover": True,
-        "recoverySubnetName": item.settings["subnet"],
-        "recoveryStaticIPAddress": "",
-        "recoveryIPAddressType": "Dynamic",
+        "isSeletedForFailover": chosen["selected"],
+        "recoverySubnetName": chosen["subnet"],
+        "recoveryStaticIPAddress": chosen["address"],
+        "recoveryIPAddressType": "Static" if chosen["address"] else "Dynamic",
         "recoveryPublicIPAddressId": None,
         "recoveryLBBackendAddressPoolIds": None,
-        "tfoSubnetName": None,
-        "tfoStaticIPAddress": None,
+        "tfoSubnetName": chosen["testSubnet"],
+        "tfoStaticIPAddress": chosen["testAddress"] or None,
         "tfoPublicIPAddressId": None,
         "tfoLBBackendAddressPoolIds": None,
     }
-    return [
-        {
-            "nicId": nic.get("nicId") or nic.get("macAddress"),
-            "replicaNicId": None,
-            "sourceNicArmId": None,
-            "vMNetworkName": nic.get("networkName"),
-            "recoveryVMNetworkId": item.settings["networkId"],
-            "ipConfigs": [{"name": None, "subnetName": None, "staticIPAddress": nic.get("ipAddress"), **address}],
-            "selectionType": "SelectedByDefault" if index == 0 else "NotSelected",
-            "recoveryNetworkSecurityGroupId": None,
-            "enableAcceleratedNetworkingOnRecovery": None,
-            "tfoVMNetworkId": None,
-            "tfoNetworkSecurityGroupId": None,
-            "enableAcceleratedNetworkingOnTfo": None,
-            "recoveryNicName": None,
-            "recoveryNicResourceGroupName": None,
-            "reuseExistingNic": False,
-            "tfoRecoveryNicName": None,
-            "tfoRecoveryNicResourceGroupName": None,
-            "tfoReuseExistingNic": False,
-        }
-        for index, nic in enumerate(item.nics)
-    ]
+    return {
+        "nicId": nic.get("nicId") or nic.get("macAddress"),
+        "replicaNicId": None,
+        "sourceNicArmId": None,
+        "vMNetworkName": nic.get("networkName"),
+        "recoveryVMNetworkId": item.settings["networkId"],
+        "ipConfigs": [address],
+        "selectionType": "SelectedByDefault" if chosen["selected"] else "NotSelected",
+        "recoveryNetworkSecurityGroupId": None,
+        "enableAcceleratedNetworkingOnRecovery": None,
+        "tfoVMNetworkId": None,
+        "tfoNetworkSecurityGroupId": None,
+        "enableAcceleratedNetworkingOnTfo": None,
+        "recoveryNicName": None,
+        "recoveryNicResourceGroupName": None,
+        "reuseExistingNic": False,
+        "tfoRecoveryNicName": None,
+        "tfoRecoveryNicResourceGroupName": None,
+        "tfoReuseExistingNic": False,
+    }
 
 
 def _address(item: Item) -> str | None:
@@ -300,7 +305,7 @@ def _target(fabric: Fabric, item: Item) -> Json:
         "datastores": _datastores(item),
         "targetVmId": item.azure.vm_id if item.azure is not None else vm_id,
         "recoveryAzureResourceGroupId": settings["resourceGroupId"],
-        "recoveryAvailabilitySetId": None,
+        "recoveryAvailabilitySetId": settings.get("availabilitySet"),
         "targetAvailabilityZone": None,
         "targetProximityPlacementGroupId": None,
         "useManagedDisks": "true",
