@@ -101,6 +101,7 @@ def _document(site: Site, vcenter_id: str, machine: Machine, stores: dict[str, l
                 "sizeBytes": disk.size,
                 "isOsDisk": number == 0,
                 "datastore": disk.datastore,
+                "shared": disk.shared,
             }
             for number, disk in enumerate(machine.disks)
         ],

@@ -38,6 +38,7 @@ class MachineDisk:
     bus: int
     unit_number: int
     key: int
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,8 @@ def _disks(devices: Iterable[Any]) -> Iterable[MachineDisk]:
         size = int(device.capacityInBytes or device.capacityInKB * 1024)
         disk_id = str(device.backing.uuid or "").lower()
         datastore = file.partition("]")[0].lstrip("[")
-        disks.append(MachineDisk(disk_id, label, bus * 16 + unit, size, datastore, file, bus, unit, int(device.key)))
+        shared = getattr(device.backing, "sharing", None) == "sharingMultiWriter"
+        disks.append(MachineDisk(disk_id, label, bus * 16 + unit, size, datastore, file, bus, unit, int(device.key), shared))
     return sorted(disks, key=lambda disk: disk.unit)
 
 

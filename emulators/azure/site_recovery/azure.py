@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from emulators.azure.arm import Answer, Arm, Call, Refusal, Resource
 from emulators.azure.site_recovery.jobs import Work
-from emulators.azure.site_recovery.records import Vault
 from emulators.azure.site_recovery.refusals import Failure
 from emulators.azure.site_recovery.wire import Json
 
@@ -75,18 +74,6 @@ class Azure:
             status["code"].partition("/")[2] for status in view.get("statuses", ()) if status["code"].startswith("PowerState/")
         ]
         return states[0] if states else "unknown"
-
-    def cores(self, size: str, vault: Vault) -> int | None:
-        """Cores of a size of virtual machines in the vault's region; None when there is none."""
-        found = next((one for one in self.sizes(vault) if one["name"].lower() == size.lower()), None)
-        return None if found is None else int(found["numberOfCores"])
-
-    def sizes(self, vault: Vault) -> list[Json]:
-        """Sizes of virtual machines in the vault's region."""
-        subscription = "/".join(vault.id.split("/")[:3])
-        path = f"{subscription}/providers/Microsoft.Compute/locations/{vault.location}/vmSizes"
-        found: list[Json] = self.call("GET", path).body["value"]
-        return found
 
     def store(self, account_id: str) -> Json:
         """`{store}` of the component protocol for an account: where it is and its key."""

@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable
 
 from emulators.azure.arm import Answer, Call, read
-from emulators.azure.site_recovery import appliances, replica_workers, target_nics, targets
+from emulators.azure.compute.kinds import SIZES
+from emulators.azure.site_recovery import appliances, eligibility, process_servers, replica_workers, target_nics, targets
 from emulators.azure.site_recovery.containers import readiness
 from emulators.azure.site_recovery.jobs import Cancelled, Job, Work
-from emulators.azure.site_recovery.profiles import BY_PROVIDER, MODERNIZED
+from emulators.azure.site_recovery.profiles import BY_PROVIDER, CLASSIC, MODERNIZED
 from emulators.azure.site_recovery.records import Component, Fabric, Item, Policy, Vault
 from emulators.azure.site_recovery.refusals import Failure, refuse
 from emulators.azure.site_recovery.replication import protect_if_ready
@@ -19,8 +20,8 @@ from emulators.azure.site_recovery.wire import RCM, Json, last_segment, same, st
 #: Azure's rule for the name of a virtual machine (CFG-006).
 _NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")
 
-#: What the service picks where no size is named: (cores, data disks, size), the first that holds the machine.
-_SIZES = ((2, 4, "Standard_F2s_v2"), (4, 8, "Standard_F4s_v2"), (8, 16, "Standard_D8s_v3"))
+#: What the service picks where no size is named, the first that holds the machine.
+_SIZES = ("Standard_F2s_v2", "Standard_F4s_v2", "Standard_D8s_v3")
 
 
 #: Minutes of retention of a policy that has no such field: those for failback of appliances.
@@ -51,6 +52,8 @@ def enable(service: Service, call: Call, fabric: Fabric, result: Callable[[Item]
             appliance = appliances.chosen(service, fabric, read(given, "processServerId", str, ""))
             given = appliances.target(appliance, fabric, given)
         settings = _settings(service, vault, machine, given, policy)
+        if service.rules.check_rights:
+            eligibility.check_rights(service, call, settings)
     except Failure as failure:
         raise refuse(failure.reason, failure.message, activity=call.correlation_id) from None
     item = _item(service, vault, fabric, name, machine, settings, given, policy)
@@ -119,9 +122,12 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
     target = read(given, "storageAccountId", str) or log
     for wanted in (log, target):
         _near(service, vault, wanted, "storage account", "storage-account")
-    account = service.azure.find(target)
-    limit = service.rules.history_limit(str(account.body.get("sku", {}).get("name", "")) if account is not None else "")
-    if _history(policy) > limit:  # RPT-005
+    account, cache = service.azure.find(target), service.azure.find(log)
+    assert account is not None, "it was found just now"
+    assert cache is not None, "it was found just now"
+    eligibility.check_accounts(account, cache)
+    limit = service.rules.history_limit(str(account.body.get("sku", {}).get("name", "")))
+    if BY_PROVIDER[policy.provider] is CLASSIC and _history(policy) > limit:  # RPT-005
         raise Failure("policy-invalid", f"The storage account holds recovery points for at most {limit} minutes.")
     network = read(given, "targetAzureNetworkId", str)
     _near(service, vault, network, "virtual network", "network")
@@ -134,8 +140,8 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
     vm_name = str(read(given, "targetAzureVmName", str) or machine.get("name"))
     if not valid_name(vm_name):
         raise Failure("name-invalid", f"'{vm_name}' is not a valid name of an Azure virtual machine.")
-    cores, data = int(machine.get("cpuCount") or 1), len(machine["disks"]) - 1
-    own = next((size for most, disks, size in _SIZES if cores <= most and data <= disks), _SIZES[-1][2])
+    named = [str(disk.get("diskId", "")).lower() for disk in read(given, "disksToInclude", list, []) if isinstance(disk, dict)]
+    eligibility.included(machine, named)
     return {
         "processServerId": read(given, "processServerId", str, ""),
         "masterTargetId": read(given, "masterTargetId", str),
@@ -144,16 +150,30 @@ def _settings(service: Service, vault: Vault, machine: Json, given: Json, policy
         "subnet": subnet,
         "nics": target_nics.initial(machine.get("nics") or [], subnet),
         "vmName": vm_name,
-        "vmSize": read(given, "targetVmSize", str) or own,
+        "vmSize": read(given, "targetVmSize", str) or _size(machine),
         "resourceGroupId": group,
         "logAccountId": log,
         "targetAccountId": target,
         "rdp": read(given, "enableRdpOnTargetOption", str, "Never"),
         "licenseType": read(given, "licenseType", str, "NotSpecified"),
-        "include": [
-            str(disk.get("diskId", "")).lower() for disk in read(given, "disksToInclude", list, []) if isinstance(disk, dict)
-        ],
+        "include": named,
     }
+
+
+def _size(machine: Json) -> str:
+    """AVM-002: the first usual size, else the smallest there is, that holds the machine's disks, interfaces, cores and memory."""
+    cores, data = int(machine.get("cpuCount") or 1), len(machine["disks"]) - 1
+    nics, memory = len(machine.get("nics") or []), int(machine.get("memoryMB") or 0)
+    usual = [SIZES[name.lower()] for name in _SIZES]
+    for size in (*usual, *sorted(SIZES.values(), key=lambda size: (size.cores, size.memory_mb, size.name))):
+        if all(
+            have <= most
+            for have, most in zip(
+                (cores, data, nics, memory), (size.cores, size.data_disks, size.interfaces, size.memory_mb), strict=True
+            )
+        ):
+            return size.name
+    return _SIZES[-1]
 
 
 def _history(policy: Policy) -> int:
@@ -175,9 +195,7 @@ def _item(
     service: Service, vault: Vault, fabric: Fabric, name: str, machine: Json, settings: Json, given: Json, policy: Policy
 ) -> Item:
     friendly = str(machine.get("name") or name)
-    included = [
-        disk for disk in machine["disks"] if not settings["include"] or str(disk["diskId"]).lower() in settings["include"]
-    ]
+    included = eligibility.included(machine, settings["include"])
     disks = [
         {
             **disk,
@@ -219,6 +237,7 @@ def _work(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Job) 
             service.need_server_of(item)
             service.replica_worker(vault)
             _process_server(service, item)
+            eligibility.check_machine(eligibility.Candidate(item.protectable, item.disks, item.profile, service.rules))
         with job.task(1):
             yield from replicate(service, vault, fabric, item, job, keep=False, install=True)
         with job.task(2):
@@ -237,8 +256,11 @@ def _work(service: Service, vault: Vault, fabric: Fabric, item: Item, job: Job) 
 def _process_server(service: Service, item: Item) -> None:
     wanted = item.settings["processServerId"]
     known = service.server_of(item).heartbeat.get("processServers", [])
-    if not any(same(str(entry.get("id")), wanted) for entry in known):
+    found = next((entry for entry in known if same(str(entry.get("id")), wanted)), None)
+    if found is None:
         raise Failure("process-server-missing", f"No process server '{wanted}' is registered.")
+    if process_servers.is_critical(service, found):  # EVT-007
+        raise Failure("process-server-unreachable", f"The process server '{found.get('name')}' is not healthy.")
 
 
 def replicate(

@@ -1,7 +1,7 @@
 """Fabrics: what the registration of a configuration server made. They are read and removed here, never created (TOP-008)."""
 
 from emulators.azure.arm import Answer, Call, operation
-from emulators.azure.site_recovery import appliances, health
+from emulators.azure.site_recovery import appliances, health, process_servers
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.profiles import MODERNIZED
 from emulators.azure.site_recovery.records import Component, Fabric
@@ -76,7 +76,7 @@ class Fabrics:
         masters = server.heartbeat.get("masterTargets", [])
         return {
             "instanceType": "VMware",
-            "processServers": [process_server_json(entry) for entry in process_servers],
+            "processServers": [process_server_json(self.service, entry) for entry in process_servers],
             "masterTargetServers": [master_target_json(entry) for entry in masters],
             "runAsAccounts": [
                 {"accountId": str(account.get("accountId")), "accountName": account.get("accountName")}
@@ -119,7 +119,7 @@ def certificate_ends(service: Service, fabric: Fabric) -> float:
     return (fabric.certified or fabric.registered) + service.rules.certificate_seconds
 
 
-def process_server_json(entry: Json) -> Json:
+def process_server_json(service: Service, entry: Json) -> Json:
     """A process server as the configuration server reports it."""
     cached, pending = int(entry.get("cacheBytes") or 0), int(entry.get("uploadPendingBytes") or 0)
     version = entry.get("version") or "9.0.0.0"
@@ -152,7 +152,7 @@ def process_server_json(entry: Json) -> Json:
         "healthErrors": [],
         "agentExpiryDate": NEVER_EXPIRES,
         "agentVersionDetails": {"version": version, **_AGENT},
-        "health": "Normal",
+        "health": _process_server_health(service, entry),
         "psStatsRefreshTime": entry.get("lastHeartbeat"),
         "throughputUploadPendingDataInBytes": pending,
         "throughputInMBps": 0,
@@ -161,6 +161,13 @@ def process_server_json(entry: Json) -> Json:
         "marsCommunicationStatus": "1",
         "marsRegistrationStatus": "1",
     }
+
+
+def _process_server_health(service: Service, entry: Json) -> str:
+    """The worst of heartbeat and cache (EVT-006)."""
+    if process_servers.is_critical(service, entry):
+        return "Critical"
+    return "Warning" if process_servers.free_percent(entry) < service.rules.cache_warning_percent else "Normal"
 
 
 def master_target_json(entry: Json) -> Json:

@@ -1,7 +1,8 @@
 """What keeps a protected item in order: its agent, its health errors, its disks, the sizes it may have in Azure."""
 
 from emulators.azure.arm import Answer, Call, operation, read
-from emulators.azure.site_recovery import health, targets
+from emulators.azure.compute.kinds import SIZES, Size
+from emulators.azure.site_recovery import health
 from emulators.azure.site_recovery.item_jobs import start_on_item
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.profiles import CLASSIC, MODERNIZED
@@ -86,33 +87,30 @@ class ItemUpkeep:
     def sizes(self, call: Call) -> Answer:
         """AVM-002: sizes of the target region; those that cannot hold the machine say why in `errors`."""
         item = self.service.item(call)
-        return Answer(200, listing([_size(item, size) for size in self.service.azure.sizes(self.service.vault(call))]))
+        return Answer(200, listing([_size(item, size) for size in SIZES.values()]))
 
 
-def _size(item: Item, size: Json) -> Json:
-    cores, disks = int(size["numberOfCores"]), int(size["maxDataDiskCount"])
-    nics = targets.nics_of_size(cores)
-    lacks = [
-        text
-        for text, wrong in (
-            (f"The machine has {len(item.disks) - 1} data disks, the size takes {disks}.", len(item.disks) - 1 > disks),
-            (f"The machine has {len(item.nics)} network interfaces, the size takes {nics}.", len(item.nics) > nics),
-            (f"The machine has {item.protectable.get('cpuCount')} cores.", int(item.protectable.get("cpuCount") or 0) > cores),
-        )
-        if wrong
-    ]
+def _size(item: Item, size: Size) -> Json:
+    data, cores, memory = len(item.disks) - 1, *(int(item.protectable.get(name) or 0) for name in ("cpuCount", "memoryMB"))
+    wanted = (
+        ("data disks", data, size.data_disks),
+        ("network interfaces", len(item.nics), size.interfaces),
+        ("cores", cores, size.cores),
+        ("MB of memory", memory, size.memory_mb),
+    )
+    lacks = [f"The machine has {have} {what}, the size {most}." for what, have, most in wanted if have > most]
     return {
-        "id": f"{item.id}/targetComputeSizes/{size['name']}",
-        "name": size["name"],
+        "id": f"{item.id}/targetComputeSizes/{size.name}",
+        "name": size.name,
         "type": f"{ITEM_TYPE}/targetComputeSizes",
         "properties": {
-            "name": size["name"],
-            "friendlyName": size["name"],
-            "cpuCoresCount": cores,
-            "vCPUsAvailable": cores,
-            "memoryInGB": int(size["memoryInMB"]) / _GIB,
-            "maxDataDiskCount": disks,
-            "maxNicsCount": nics,
+            "name": size.name,
+            "friendlyName": size.name,
+            "cpuCoresCount": size.cores,
+            "vCPUsAvailable": size.cores,
+            "memoryInGB": size.memory_mb / _GIB,
+            "maxDataDiskCount": size.data_disks,
+            "maxNicsCount": size.interfaces,
             "errors": [{"message": text, "severity": "Error"} for text in lacks],
             "highIopsSupported": "NotSupported",
             "hyperVGenerations": ["V1", "V2"],

@@ -8,10 +8,13 @@ from emulators.azure.site_recovery.records import Fabric, Item
 from emulators.azure.site_recovery.refusals import refuse
 from emulators.azure.site_recovery.service import Service
 from emulators.azure.site_recovery.states import is_forward
-from emulators.azure.site_recovery.wire import FABRIC, last_segment, same
+from emulators.azure.site_recovery.wire import FABRIC, Json, last_segment, parse_time, same
 
 #: A machine that is moved has been taken over within this time, also where the old process server is gone.
 PATIENCE = 1800.0
+
+#: Cache disk of a process server (TOP-004).
+CACHE_BYTES = 600 << 30
 
 SERVER_LEVEL, SYSTEM_LEVEL = "ServerLevel", "SystemLevel"
 
@@ -69,6 +72,18 @@ class ProcessServers:
     def _uses(self, item: Item, server: str) -> bool:
         """On the way back the process server is the one in Azure that was chosen for it; it is not moved."""
         return is_forward(item) and same(str(item.settings["processServerId"]), server)
+
+
+def is_critical(service: Service, entry: Json) -> bool:
+    """EVT-006: no heartbeat for a quarter of an hour, or hardly any room in the cache."""
+    last = entry.get("lastHeartbeat")
+    silent = bool(last) and service.now() - parse_time(str(last)) > service.rules.silence_seconds
+    return silent or free_percent(entry) < service.rules.cache_critical_percent
+
+
+def free_percent(entry: Json) -> float:
+    """How much of its cache disk is free, in percent."""
+    return 100.0 * max(0, CACHE_BYTES - int(entry.get("cacheBytes") or 0)) / CACHE_BYTES
 
 
 def _named(served: Sequence[Item], wanted: Sequence[object], call: Call) -> list[Item]:

@@ -233,6 +233,31 @@ REASONS: dict[str, Reason] = {
         "It does not exist, or the last discovery is older.",
         "Refresh the provider.",
     ),
+    "machine-unsupported": _reason(
+        "MachineConfigurationNotSupported",
+        "The machine cannot be replicated as it is.",
+        "Its system, firmware or disks are outside what is supported.",
+        "Compare the machine with the support matrix.",
+    ),
+    "storage-account-unsupported": _reason(
+        "StorageAccountNotSupported",
+        "The storage account cannot hold replicas or logs.",
+        "It is of the wrong kind, cool, or premium where logs go.",
+        "Use a general-purpose account in the hot tier.",
+    ),
+    "uefi-failback-unsupported": _reason(
+        "UefiFailbackNotSupported",
+        "Machines that boot by UEFI are not reprotected to the site.",
+        "The classic architecture fails such machines over only.",
+        "Keep the machine in Azure, or use a modernized vault.",
+        word="operation-not-allowed",
+    ),
+    "vcenter-version": _reason(
+        "VCenterVersionNotSupported",
+        "The version of the vCenter server is not supported.",
+        "It is older or newer than what the configuration server speaks to.",
+        "Use a supported version.",
+    ),
     "not-protectable": _reason(
         "MachineNotProtectable",
         "The machine cannot be protected.",

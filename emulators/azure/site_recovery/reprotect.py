@@ -30,6 +30,8 @@ def inputs(service: Service, vault: Vault, fabric: Fabric, item: Item, given: Js
         raise Failure("malformed", f"Reprotecting this machine needs instanceType '{needed_kind}'.")
     if item.profile is MODERNIZED:
         return appliances.reprotect_inputs(service, vault, fabric, item, details, reverse)
+    if reverse and service.rules.uefi_stays and str(item.protectable.get("firmware")).upper() == "EFI":
+        raise Failure("uefi-failback-unsupported")  # CFG-011
     policy_id = read(details, "profileId", str) or read(details, "policyId", str)
     policy = _policy(service, vault, fabric, policy_id, service.rules.reverse_policy_provider if reverse else FORWARD)
     found: Json = {

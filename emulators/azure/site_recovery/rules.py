@@ -59,6 +59,14 @@ class Rules:
     policy_must_be_mapped: bool = True  # POL-003, 78253
     policy_faults: Callable[[str, Mapping[str, int]], list[str]] = policy_faults  # RPT-002, RPT-006
     history_limit: Callable[[str], int] = lambda sku: 1440 if sku.lower().startswith("premium") else 4320  # RPT-005
+    os_disk_gib: int = 2048  # CFG-004
+    os_disk_gib_uefi: int = 4095  # CFG-004
+    data_disks: int = 64  # CFG-005
+    data_disk_gib: int = 4095  # CFG-005: to storage accounts
+    managed_disk_gib: int = 32767  # CFG-005: to managed disks
+    least_disk_bytes: int = 0  # CFG-005 says 1024 MB; disks of estates are smaller (docs/limits.md)
+    vcenter_versions: tuple[str, ...] = ("5.5", "6.0", "6.5", "6.7")  # CFG-015
+    check_rights: bool = True  # RBAC-001
     protected_when: Callable[[Sequence[Any]], bool] = lambda points: bool(points)  # REP-003
     disable_uninstalls: bool = False  # DSB-003
 
@@ -79,6 +87,7 @@ class Rules:
     cleanup_deletes: bool = True  # TFO-005
 
     # reprotect and failback
+    uefi_stays: bool = True  # CFG-011: of the classic architecture
     reverse_policy_provider: str = REVERSE  # RPR-004
     group_alone: bool = False  # RPR-020
     one_master_target: bool = True  # RPR-020
@@ -104,6 +113,8 @@ class Rules:
 
     # health
     silence_seconds: float = 15 * 60.0  # EVT-006, EVT-008
+    cache_warning_percent: float = 30.0  # EVT-006
+    cache_critical_percent: float = 25.0  # EVT-006
     server_silence_seconds: float = 5 * 60.0  # RPR-003
     no_crash_point_seconds: float = 60 * 60.0  # EVT-004
     rpo_exceeded: Callable[[float, float], bool] = lambda seconds, threshold: threshold > 0 and seconds > threshold  # RPT-009

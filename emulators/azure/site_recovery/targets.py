@@ -5,6 +5,7 @@ network interface, managed disks, virtual machine; and taking it away again.
 
 from dataclasses import dataclass
 
+from emulators.azure.compute.kinds import SIZES
 from emulators.azure.site_recovery import target_nics
 from emulators.azure.site_recovery.jobs import Job, Work
 from emulators.azure.site_recovery.records import Item, Placement
@@ -68,7 +69,7 @@ def create(service: Service, item: Item, wanted: Wanted, placement: Placement) -
         os_type=item.os_type,
         disks=[{"diskId": disk["diskId"], "lun": disk["lun"], "blob": disk["blob"]} for disk in placement.disks],
     )
-    wishes = target_nics.wished(item, limit=nic_limit(service, item), subnet=wanted.subnet, test=wanted.test)
+    wishes = target_nics.wished(item, limit=nic_limit(item), subnet=wanted.subnet, test=wanted.test)
     for wish in wishes:
         yield from _make_nic(service, item, wanted, placement, wish)
     for disk in placement.disks:
@@ -105,13 +106,10 @@ def _make_nic(service: Service, item: Item, wanted: Wanted, placement: Placement
                 raise
 
 
-def nic_limit(service: Service, item: Item) -> int:
-    """How many interfaces the item's size takes (AVM-003)."""
-    return nics_of_size(service.azure.cores(item.settings["vmSize"], service.vaults[item.vault.lower()]) or 2)
-
-
-def nics_of_size(cores: int) -> int:
-    return max(2, min(8, cores))
+def nic_limit(item: Item) -> int:
+    """How many interfaces the item's size takes (AVM-003); a size that does not exist fails when the machine is made."""
+    size = SIZES.get(str(item.settings["vmSize"]).lower())
+    return size.interfaces if size is not None else 1
 
 
 def remove(service: Service, item: Item, placement: Placement) -> Work:

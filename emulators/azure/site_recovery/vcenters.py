@@ -2,8 +2,8 @@
 
 from emulators.azure.arm import Answer, Call, operation, read
 from emulators.azure.site_recovery.jobs import Job, Work
-from emulators.azure.site_recovery.records import Fabric, VCenter
-from emulators.azure.site_recovery.refusals import missing, refuse
+from emulators.azure.site_recovery.records import Component, Fabric, VCenter
+from emulators.azure.site_recovery.refusals import Failure, missing, refuse
 from emulators.azure.site_recovery.service import Service
 from emulators.azure.site_recovery.wire import FABRIC, TYPE, VAULT, Json, listing, stable_guid, whole_seconds
 
@@ -61,6 +61,7 @@ class VCenters:
                 fabric.vcenters[name.lower()] = vcenter
                 try:
                     output = yield from service.ask(server, "add-vcenter", wanted, job=job)
+                    self._check_version(server, vcenter, str(output.get("version") or ""))
                 except BaseException:
                     fabric.vcenters.pop(name.lower(), None)
                     raise
@@ -123,6 +124,13 @@ class VCenters:
 
         target = (vcenter.infrastructure or vcenter.address, vcenter.friendly)
         return service.start(call, service.vault(call), "RemoveVCenter", target, work, details=_affected(fabric))
+
+    def _check_version(self, server: Component, vcenter: VCenter, version: str) -> None:
+        """CFG-015. Raises `Failure`; the server forgets the vCenter again."""
+        if version.startswith(self.service.rules.vcenter_versions):
+            return
+        self.service.hand(server, "remove-vcenter", {"vCenterId": vcenter.internal})
+        raise Failure("vcenter-version", f"vCenter servers of version {version} are not supported.")
 
     def _check_account(self, call: Call, fabric: Fabric, account: str) -> None:
         known = {str(known.get("accountId")) for known in self.service.server(fabric).run_as_accounts}

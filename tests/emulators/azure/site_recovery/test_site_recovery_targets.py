@@ -49,10 +49,10 @@ def update(site: Site, *nics: dict[str, Any], **more: Any) -> Any:
     """PATCH in the words of either architecture; `nics` in those of the modernized one."""
     modern = isinstance(site, ModernSite)
     if modern:
-        names = {"vmName": "targetVmName", "set": "targetAvailabilitySetId"}
+        names = {"vmName": "targetVmName", "set": "targetAvailabilitySetId", "size": "targetVmSize"}
         details = {"instanceType": "InMageRcm", "vmNics": list(nics), **{names[key]: value for key, value in more.items()}}
         return {"properties": {"providerSpecificDetails": details}}
-    names = {"vmName": "recoveryAzureVMName", "set": "recoveryAvailabilitySetId"}
+    names = {"vmName": "recoveryAzureVMName", "set": "recoveryAvailabilitySetId", "size": "recoveryAzureVMSize"}
     classic = [
         {
             "nicId": nic["nicId"],
@@ -90,8 +90,9 @@ def fail_over(site: Site) -> Any:
 
 
 def test_as_many_interfaces_as_the_size_takes(many: Site) -> None:
-    """AVM-003, AVM-007."""
-    assert fail_over(many)["status"] == "Succeeded"
+    """AVM-002, AVM-003, AVM-007."""
+    many.good("PATCH", many.item("web"), update(many, size="Standard_F2s_v2"))
+    assert fail_over(many)["status"] == "Succeeded", fail_over(many)
     found = interfaces(many, "web-az")
     assert [primary for _, _, primary in found] == [True, False]
     assert {subnet for subnet, _, _ in found} == {"default"}
