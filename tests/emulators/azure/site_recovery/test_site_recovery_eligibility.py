@@ -1,4 +1,4 @@
-"""What a machine, an account, a vCenter and a caller may be: each refusal with its reason, and the same with the one thing right."""
+"""What a machine, an account, a vCenter and a caller may be: each refusal, and the same with the one thing right."""
 
 import json
 from collections.abc import Callable
