@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, read
+from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, parse_id, read
 from emulators.azure.arm.routing import Handler
 
 SUBSCRIPTION = "/subscriptions/{subscriptionId}"
@@ -143,13 +143,25 @@ def group_location(arm: Arm, call: Call) -> str:
 
 
 def need_reference(arm: Arm, resource_id: Any, resource_type: str, referrer: str) -> Resource:
-    """The resource that another names by id. Raises `Refusal` 400: `InvalidResourceReference` or `LinkedInvalidPropertyId`."""
+    """The resource that another names by id.
+
+    Raises `Refusal` 400 `InvalidResourceReference` or `LinkedInvalidPropertyId`, 403 `LinkedAuthorizationFailed` for an id of a
+    subscription that is not ours.
+    """
     if not isinstance(resource_id, str) or not resource_id.startswith("/"):
         raise Refusal(
             400,
             "LinkedInvalidPropertyId",
             f"Property id '{resource_id}' is invalid. Expect fully qualified resource Id that start with "
             "'/subscriptions/{subscriptionId}' or '/providers/{resourceProviderNamespace}/'.",
+        )
+    parsed = parse_id(resource_id)
+    if parsed is not None and parsed.subscription.lower() not in arm.subscriptions:
+        raise Refusal(
+            403,
+            "LinkedAuthorizationFailed",
+            f"The client has permission to perform the action on scope '{referrer}', however the current tenant '{arm.tenant}' "
+            f"is not authorized to access linked subscription '{parsed.subscription}'.",
         )
     resource = arm.store.get(resource_id)
     if resource is None or resource.type.lower() != resource_type.lower():

@@ -54,11 +54,13 @@ class Vaults:
         sku = read(body, "sku.name", str, "Standard")
         if sku not in ("Standard", "RS0"):
             raise Refusal(400, "InvalidSku", f"The sku '{sku}' is not supported for vaults. Use RS0 or Standard.")
+        tier = read(body, "sku.tier", str)
+        shown = {"name": sku, **({"tier": tier} if tier else {})}
         if existing is not None:
-            existing.body.update(head, sku=read(body, "sku", dict, existing.body["sku"]))
+            existing.body.update(head, sku=shown if read(body, "sku", dict) else existing.body["sku"])
             self._touch(existing)
             return Answer(200, existing.json())
-        vault = Resource(call.path, VAULT.type, {**head, "sku": read(body, "sku", dict, {"name": sku})})
+        vault = Resource(call.path, VAULT.type, {**head, "sku": shown})
         vault.body["properties"] = {
             "provisioningState": "Provisioning",
             "privateEndpointStateForBackup": "None",

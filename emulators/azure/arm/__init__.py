@@ -59,7 +59,7 @@ Rules of the engine:
 from emulators.azure.arm.access import ROLES, Access
 from emulators.azure.arm.faces import Face, Faces
 from emulators.azure.arm.locks import Lock, Locks
-from emulators.azure.arm.messages import Answer, Call, Json, Refusal, read, read_choice
+from emulators.azure.arm.messages import Answer, Call, Json, Refusal, read, read_choice, read_texts
 from emulators.azure.arm.operations import Operation, Operations, status_document
 from emulators.azure.arm.routing import SCOPE, Router, clean_path, operation
 from emulators.azure.arm.service import BODY_LIMIT, GROUP_TYPE, Arm
@@ -68,5 +68,5 @@ from emulators.azure.arm.store import Resource, ResourceId, ResourceStore, not_f
 __all__ = [
     "BODY_LIMIT", "GROUP_TYPE", "ROLES", "SCOPE", "Access", "Answer", "Arm", "Call", "Face", "Faces", "Json", "Lock", "Locks",
     "Operation", "Operations", "Refusal", "Resource", "ResourceId", "ResourceStore", "Router", "clean_path", "not_found",
-    "operation", "parse_id", "read", "read_choice", "status_document",
+    "operation", "parse_id", "read", "read_choice", "read_texts", "status_document",
 ]  # fmt: skip

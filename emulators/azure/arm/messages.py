@@ -78,6 +78,9 @@ class Call:
         return self.body
 
 
+#: What JSON's own numbers can hold exactly.
+_LARGEST = 2**53
+
 _KINDS = {dict: "an object", list: "an array", str: "a string", int: "an integer", bool: "a boolean"}
 
 
@@ -87,15 +90,32 @@ def read(body: Mapping[str, Any] | None, path: str, kind: type, default: Any = N
     Raises `Refusal` 400 `InvalidRequestContent` when it has another type, or is absent and `required`.
     """
     value: Any = body
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
+    names = path.split(".")
+    for at, name in enumerate(names):
+        if value is not None and not isinstance(value, Mapping):
+            raise _wrong(".".join(names[:at]), dict)
+        value = None if value is None else value.get(name)
     if value is None:
         if required:
             raise Refusal(400, "InvalidRequestContent", f"The request content was invalid: '{path}' is required.")
         return default
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise Refusal(400, "InvalidRequestContent", f"The request content was invalid: '{path}' must be {_KINDS[kind]}.")
+    fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    if not fits or (kind is int and not -_LARGEST <= value <= _LARGEST):
+        raise _wrong(path, kind)
     return value
+
+
+def read_texts(body: Mapping[str, Any] | None, path: str) -> list[str]:
+    """The list of strings at `path`; empty when there is none. Raises `Refusal` 400 `InvalidRequestContent`."""
+    values: list[Any] = read(body, path, list, [])
+    if not all(isinstance(one, str) for one in values):
+        raise Refusal(400, "InvalidRequestContent", f"The request content was invalid: '{path}' must be an array of strings.")
+    return list(values)
+
+
+def _wrong(path: str, kind: type) -> Refusal:
+    where = f"'{path}'" if path else "the body"
+    return Refusal(400, "InvalidRequestContent", f"The request content was invalid: {where} must be {_KINDS[kind]}.")
 
 
 def read_choice(

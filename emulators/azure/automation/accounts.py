@@ -33,9 +33,9 @@ class AutomationAccounts:
         if existing is None:
             account.hidden["keys"] = {name: self._key() for name in _KEYS}
             account.hidden["created"] = self.arm.clock.now()
-        identity = read(body, "identity", dict)
+        identity = read(body, "identity.type", str)
         if identity is not None:
-            head["identity"] = {**identity, "tenantId": self.arm.tenant, "principalId": self._principal(account)}
+            head["identity"] = {"type": identity, "tenantId": self.arm.tenant, "principalId": self._principal(account)}
         account.body.update(head)
         self._write(account, body, sku)
         self.arm.store.put(account)

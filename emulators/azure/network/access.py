@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read, read_choice
+from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read, read_choice, read_texts
 from emulators.azure.network.children import Part, add_parts, read_parts
 from emulators.azure.network.kinds import INTERFACE, PUBLIC_ADDRESS, SECURITY_GROUP, SUBNET_TYPE
 from emulators.azure.provisioning import provision, withdraw
@@ -25,11 +25,10 @@ _WORDS = (
     ("access", ("Allow", "Deny")),
     ("protocol", ("Tcp", "Udp", "Icmp", "Esp", "Ah", "*")),
 )
-_RULE_FIELDS = frozenset(
-    f"{side}{what}"
-    for side in ("source", "destination")
-    for what in ("PortRange", "PortRanges", "AddressPrefix", "AddressPrefixes", "ApplicationSecurityGroups")
-) | {"priority", "description"}
+_RULE_TEXTS = (
+    "description", "sourcePortRange", "destinationPortRange", "sourceAddressPrefix", "destinationAddressPrefix",
+)  # fmt: skip
+_RULE_LISTS = ("sourcePortRanges", "destinationPortRanges", "sourceAddressPrefixes", "destinationAddressPrefixes")
 
 
 class NetworkSecurityGroups:
@@ -109,14 +108,13 @@ class NetworkSecurityGroups:
                 f"Security rule has invalid Priority. Value provided: {priority} Allowed range 100-4096.",
             )
         for ports in ("sourcePortRange", "destinationPortRange"):
-            for text in [read(body, f"properties.{ports}", str, ""), *read(body, f"properties.{ports}s", list, [])]:
+            for text in [read(body, f"properties.{ports}", str, ""), *read_texts(body, f"properties.{ports}s")]:
                 _check_ports(name, text)
+        texts = {field: read(body, f"properties.{field}", str) for field in _RULE_TEXTS}
         return {
-            "sourcePortRanges": [],
-            "destinationPortRanges": [],
-            "sourceAddressPrefixes": [],
-            "destinationAddressPrefixes": [],
-            **{field: value for field, value in body["properties"].items() if field in _RULE_FIELDS and value is not None},
+            "priority": priority,
+            **{field: value for field, value in texts.items() if value is not None},
+            **{field: read_texts(body, f"properties.{field}") for field in _RULE_LISTS},
             **{field: read_choice(body, f"properties.{field}", words, code="InvalidRequestFormat") for field, words in _WORDS},
         }
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
+from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read, read_texts
 from emulators.azure.network.addresses import pick, taken
 from emulators.azure.network.kinds import INTERFACE, PUBLIC_ADDRESS, SECURITY_GROUP, SUBNET_TYPE
 from emulators.azure.outside import VmNic
@@ -74,7 +74,7 @@ class NetworkInterfaces:
         asked = asked or {}
         properties: Json = {
             "ipConfigurations": shown,
-            "dnsSettings": {"dnsServers": read(asked, "dnsSettings.dnsServers", list, []), "appliedDnsServers": []},
+            "dnsSettings": {"dnsServers": read_texts(asked, "dnsSettings.dnsServers"), "appliedDnsServers": []},
             "macAddress": existing.properties["macAddress"] if existing else self._mac(),
             "enableAcceleratedNetworking": read(asked, "enableAcceleratedNetworking", bool, False),
             "enableIPForwarding": read(asked, "enableIPForwarding", bool, False),

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
+from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read, read_texts
 from emulators.azure.network.addresses import is_available, parse_prefix, prefix_of, taken, usable
 from emulators.azure.network.kinds import NETWORK, ROUTE_TABLE, SECURITY_GROUP, SUBNET, SUBNET_TYPE, SUBNETS
 from emulators.azure.provisioning import provision, touch, withdraw
@@ -52,7 +52,11 @@ class VirtualNetworks:
         self._check_dropped(network, wanted)
         network.body.update(head)
         network.body["properties"] = {
-            **_kept(body, "dhcpOptions", "enableDdosProtection"),
+            **(
+                {"dhcpOptions": {"dnsServers": servers}}
+                if (servers := read_texts(body, "properties.dhcpOptions.dnsServers"))
+                else {}
+            ),
             "addressSpace": {"addressPrefixes": texts},
             "resourceGuid": (existing.properties["resourceGuid"] if existing else self.arm.clock.uuid()),
             "virtualNetworkPeerings": [],
@@ -177,7 +181,8 @@ class VirtualNetworks:
             if reference is not None:
                 need_reference(self.arm, reference, kind.type, subnet.id)
         subnet.body["properties"] = {
-            **_kept(body, "networkSecurityGroup", "serviceEndpoints", "routeTable", "natGateway"),
+            **_references(body, "networkSecurityGroup", "routeTable", "natGateway"),
+            **_services(body),
             "addressPrefix": str(prefix),
             "delegations": read(body, "properties.delegations", list, []),
             "privateEndpointNetworkPolicies": read(body, "properties.privateEndpointNetworkPolicies", str, "Disabled"),
@@ -227,10 +232,19 @@ def _named(entry: Any, owner: str) -> str:
     return name
 
 
-def _kept(body: Json, *names: str) -> Json:
-    """Properties that are stored as sent."""
-    properties = read(body, "properties", dict, {})
-    return {name: properties[name] for name in names if properties.get(name) is not None}
+def _references(body: Json, *names: str) -> Json:
+    """Properties that are the id of something."""
+    found = {name: read(body, f"properties.{name}.id", str) for name in names}
+    return {name: {"id": value} for name, value in found.items() if value is not None}
+
+
+def _services(body: Json) -> Json:
+    """Endpoints of services in a subnet."""
+    given = read(body, "properties.serviceEndpoints", list)
+    if given is None:
+        return {}
+    shown = [{"service": read(one, "service", str, required=True), "locations": read_texts(one, "locations")} for one in given]
+    return {"serviceEndpoints": [{**one, "provisioningState": "Succeeded"} for one in shown]}
 
 
 def _no_overlap(network: str, subnets: list[Resource]) -> None:

@@ -1,8 +1,8 @@
 """Properties of an account's services: `blobServices/default` and the like. They are kept, and shown when asked for."""
 
-import copy
+from typing import Any
 
-from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
+from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read, read_texts
 from emulators.azure.storage.kinds import ACCOUNT
 
 _CORS: Json = {"cors": {"corsRules": []}}
@@ -14,6 +14,22 @@ _DEFAULTS: dict[str, Json] = {
     "queueServices": dict(_CORS),
     "tableServices": dict(_CORS),
 }
+
+
+_POLICY = {"enabled": bool, "days": int, "allowPermanentDelete": bool}
+
+#: What can be set besides rules for other origins, and of which kind it is; a table in a table is an object.
+_FIELDS: dict[str, Any] = {
+    "defaultServiceVersion": str,
+    "isVersioningEnabled": bool,
+    "automaticSnapshotPolicyEnabled": bool,
+    "deleteRetentionPolicy": _POLICY,
+    "containerDeleteRetentionPolicy": _POLICY,
+    "shareDeleteRetentionPolicy": _POLICY,
+    "changeFeed": {"enabled": bool, "retentionInDays": int},
+    "restorePolicy": {"enabled": bool, "days": int},
+}
+_RULE_LISTS = ("allowedOrigins", "allowedMethods", "exposedHeaders", "allowedHeaders")
 
 
 class Services:
@@ -38,10 +54,11 @@ class Services:
     def put(self, call: Call) -> Answer:
         account, word = self._asked(call)
         given = read(call.content(), "properties", dict, {})
-        for name, default in _DEFAULTS[word].items():
-            read(given, name, type(default))
         kept = account.hidden.setdefault("services", {}).setdefault(word, {})
-        kept.update(copy.deepcopy({name: value for name, value in given.items() if value is not None}))
+        kept.update(_checked(given, _FIELDS))
+        rules = read(given, "cors.corsRules", list)
+        if rules is not None:
+            kept["cors"] = {"corsRules": [_rule(rule) for rule in rules]}
         return Answer(200, self._shown(account, word))
 
     @operation("GET", ACCOUNT.template + "/managementPolicies/{policyName}")
@@ -66,6 +83,21 @@ class Services:
             "properties": {**_DEFAULTS[word], **kept},
         }
         return {**shown, "sku": account.body["sku"]} if word in ("blobServices", "fileServices") else shown
+
+
+def _checked(given: Json, fields: dict[str, Any]) -> Json:
+    """What is known of what was sent. Raises `Refusal` 400 for a wrong type."""
+    found: Json = {}
+    for name, kind in fields.items():
+        value = read(given, name, dict if isinstance(kind, dict) else kind)
+        if value is not None:
+            found[name] = _checked(value, kind) if isinstance(kind, dict) else value
+    return found
+
+
+def _rule(given: Json) -> Json:
+    lists = {name: read_texts(given, name) for name in _RULE_LISTS}
+    return {**lists, "maxAgeInSeconds": read(given, "maxAgeInSeconds", int, required=True)}
 
 
 def _word(text: str) -> str:

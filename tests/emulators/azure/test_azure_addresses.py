@@ -119,3 +119,11 @@ def test_many_callers_at_once_never_share_an_address(world: Any, vnet: None) -> 
     shown = parsed(world.owner("GET", f"{NET}/networkInterfaces"))["value"]
     addresses = {one["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"] for one in shown}
     assert len(addresses) == 59
+
+
+def test_what_is_in_another_subscription_is_out_of_reach(world: Any, vnet: None) -> None:
+    foreign = SUBNET.replace(SUBSCRIPTION, "99999999-0000-0000-0000-000000000000")
+    reply = world.owner("PUT", f"{NET}/networkInterfaces/one", nic("", subnet=foreign))
+    assert world.error(reply) == (403, "LinkedAuthorizationFailed")
+    assert world.owner("GET", f"{NET}/networkInterfaces/one").status == 404
+    assert world.owner("PUT", f"{NET}/networkInterfaces/one", nic("")).status == 201
