@@ -99,7 +99,7 @@ class Tasks:
         """A task without work of its own, for what a client does: it runs, and keeps others off its machine, until `release`.
 
         Raises `Fault("TaskInProgress")`."""
-        self._must_be_idle(ref(entity))
+        self.must_be_idle(ref(entity))
         task, _ = self._new(call, entity, method)
         task.started, task.state, task.progress, task.cancelable = self._inventory.clock.now(), "running", 0, False
         self._changed(task, entity)
@@ -164,14 +164,15 @@ class Tasks:
         """Start a task. Raises `Fault("TaskInProgress")`: machines do one thing at a time."""
         task.started = self._inventory.clock.now()
         try:
-            self._must_be_idle(task.entity, task.under)
+            self.must_be_idle(task.entity, task.under)
         except Fault:
             work.close()
             raise
         task.state, task.progress = "running", 0
         self._changed(task, entity)
 
-    def _must_be_idle(self, entity: Ref | None, under: Sequence[Task] = ()) -> None:
+    def must_be_idle(self, entity: Ref | None, under: Sequence[Task] = ()) -> None:
+        """Raises `Fault("TaskInProgress")` while another task has a machine."""
         if entity is None or entity.kind != "VirtualMachine":
             return
         for other in self.recent:

@@ -10,6 +10,7 @@ from emulators.vcenter.events import datacenter_of
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Call, Inventory, ref
 from emulators.vcenter.objects.virtual_machine import VirtualMachine
+from emulators.vcenter.paths import datastore_path
 from emulators.vcenter.records import Record, Ref
 from emulators.vcenter.tasks import Work
 
@@ -27,6 +28,7 @@ class Datastore:
     folder: Path
     hosts: list[Ref] = field(default_factory=list)
     maintenance: str = "normal"
+    owners: dict[str, str] = field(default_factory=dict)  #: of files that were given to somebody, by their path
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "Datastore"
 
@@ -201,6 +203,36 @@ def exit_maintenance(call: Call, datastore: Datastore, _args: Any) -> Work:
     call.inventory.change(datastore, "summary.maintenanceMode")
 
 
+def update_files(call: Call, datastore: Datastore, args: Any) -> Work:
+    """UpdateVirtualMachineFiles_Task: after a datastore came under another path, its machines' files name the present one."""
+    yield 2.0
+    inventory, failed = call.inventory, []
+    pairs = [
+        (one["oldMountPath"].rstrip("/"), inventory.find(one["datastore"].moid)) for one in args["mountPathDatastoreMapping"]
+    ]
+    if not pairs or any(not old for old, _ in pairs):
+        raise Fault("InvalidArgument", "A mount path is empty.", invalidProperty="mountPathDatastoreMapping")
+    for path in sorted(store_of(inventory, datastore).folder.rglob("*.vmx")):
+        try:
+            text = path.read_text(encoding="utf-8")
+            fresh = text
+            for old, target in pairs:
+                fresh = fresh.replace(f'"{old}/', f'"{target.folder}/')
+            if fresh != text and not path.is_symlink():
+                path.write_text(fresh, encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            name = datastore_path(datastore.name, store_of(inventory, datastore).relative(path))
+            fault = Fault("FileFault", f"{name}: {error}", file=name)
+            failed.append(Record("UpdateVirtualMachineFilesResultFailedVmFileInfo", vmFile=name, fault=fault.record()))
+    return Record("UpdateVirtualMachineFilesResult", failedVmFile=failed)
+
+
+def update_virtual_volumes(_call: Call, datastore: Datastore, _args: Any) -> Work:
+    """UpdateVVolVirtualMachineFiles_Task: of virtual volumes only, and no datastore here has those."""
+    yield 1.0
+    raise Fault("InvalidDatastore", f"{datastore.name} holds no virtual volumes.", datastore=ref(datastore), name=datastore.name)
+
+
 DATASTORE_OPERATIONS = {
     **ENTITY_OPERATIONS,
     "RefreshDatastore": refresh,
@@ -211,4 +243,7 @@ DATASTORE_OPERATIONS = {
     "Destroy_Task": destroy_task,
     "DatastoreEnterMaintenanceMode": enter_maintenance,
     "DatastoreExitMaintenanceMode_Task": exit_maintenance,
+    "IsClusteredVmdkEnabled": lambda _call, _datastore, _args: False,
+    "UpdateVirtualMachineFiles_Task": update_files,
+    "UpdateVVolVirtualMachineFiles_Task": update_virtual_volumes,
 }

@@ -14,7 +14,7 @@ from emulators.vcenter.layers import Layer
 from emulators.vcenter.objects.datastore import Datastore, by_name, store_of
 from emulators.vcenter.objects.virtual_machine import VirtualMachine
 from emulators.vcenter.paths import datastore_path, split_path
-from emulators.vcenter.records import Ref
+from emulators.vcenter.records import Record, Ref
 from emulators.vcenter.tasks import Work
 
 SECONDS = 1.0
@@ -118,6 +118,15 @@ def delete_files(call: Call, where: Place) -> None:
     else:
         where.path.unlink(missing_ok=True)
     where.store.files_changed()
+    _moved_owners(where, None)
+
+
+def _moved_owners(source: Place, target: Place | None) -> None:
+    """Owners go with their files, or are forgotten."""
+    for name in [name for name in source.datastore.owners if Path(name).is_relative_to(source.path)]:
+        owner = source.datastore.owners.pop(name)
+        if target is not None:
+            target.datastore.owners[(target.path / Path(name).relative_to(source.path)).as_posix()] = owner
 
 
 def replace(where: Place, fresh: Path) -> None:
@@ -169,6 +178,7 @@ def move(call: Call, _files: Any, args: Any) -> Work:
     make_room(call, target, bool(args.get("force")))
     _let_go(source)
     shutil.move(source.path, target.path)
+    _moved_owners(source, target)
 
 
 def copy(call: Call, _files: Any, args: Any) -> Work:
@@ -202,7 +212,40 @@ def make_directory(call: Call, _files: Any, args: Any) -> None:
     where.path.mkdir(parents=True)
 
 
+def owner_of(datastore: Datastore, path: Path) -> str:
+    """Who owns a file, as ESXi calls it."""
+    return datastore.owners.get(path.as_posix(), "root")
+
+
+def change_owner(call: Call, _files: Any, args: Any) -> None:
+    """ChangeOwner. Raises `Fault("UserNotFound")` for whom the vCenter does not know."""
+    where, owner = place(call, args["name"], args.get("datacenter")), args["owner"]
+    must_exist(where)
+    if owner != "root" and owner.lower() not in call.inventory.authorization.users:
+        raise Fault("UserNotFound", f"There is no user {owner}.", principal=owner, unresolved=True)
+    where.datastore.owners[where.path.as_posix()] = owner
+
+
+def lock_info(call: Call, _files: Any, args: Any) -> Record:
+    """QueryFileLockInfo: which host holds a file of a running machine."""
+    where = place(call, args["path"], None, "Datastore.Browse")
+    must_exist(where)
+    found = []
+    for disk in disks_below(where):
+        vm = holder(call, disk)
+        if vm is None or vm.power != "poweredOn":
+            continue
+        host = call.inventory.find(vm.host.moid)
+        card = host.uuid.replace("-", "")[-12:]
+        mac = ":".join(card[index : index + 2] for index in range(0, 12, 2))
+        info = {"filePath": where.label, "host": host.name, "mac": mac, "id": vm.moid, "worldName": vm.name}
+        found.append(Record("FileLockInfo", **info, ownerId=host.uuid, lockMode="exclusive", refCount=1))
+    return Record("FileLockInfoResult", lockInfo=found)
+
+
 FILES_OPERATIONS = {
+    "ChangeOwner": change_owner,
+    "QueryFileLockInfo": lock_info,
     "DeleteDatastoreFile_Task": delete,
     "MoveDatastoreFile_Task": move,
     "CopyDatastoreFile_Task": copy,

@@ -23,6 +23,7 @@ SERVICES = {
     "viewManager": ("ViewManager", "ViewManager"),
     "sessionManager": ("SessionManager", "SessionManager"),
     "authorizationManager": ("AuthorizationManager", "AuthorizationManager"),
+    "datastoreNamespaceManager": ("DatastoreNamespaceManager", "DatastoreNamespaceManager"),
     "eventManager": ("EventManager", "EventManager"),
     "taskManager": ("TaskManager", "TaskManager"),
     "searchIndex": ("SearchIndex", "SearchIndex"),

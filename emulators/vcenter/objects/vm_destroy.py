@@ -24,6 +24,7 @@ def destroy(call: Call, vm: VirtualMachine, _args: Any) -> Work:
 
 def unregister(call: Call, vm: VirtualMachine, _args: Any) -> None:
     """UnregisterVM: it leaves the inventory, its files stay."""
+    call.inventory.tasks.must_be_idle(ref(vm))
     require(vm, "poweredOff", "suspended", wanted="poweredOff")
     remove(call, vm, with_files=False)
 

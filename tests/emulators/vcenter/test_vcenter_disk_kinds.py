@@ -2,7 +2,7 @@
 
 import pytest
 from pyVmomi import vim
-from vcenter_lab import MIB, Site
+from vcenter_lab import MIB, Site, stub_over
 
 from emulators.vcenter import DiskSpec
 from emulators.vcenter.vmdk import BLOCK
@@ -71,10 +71,12 @@ def test_a_disk_with_several_writers_is_held_by_two_running_machines(site, si):
         site.wait(web.CreateSnapshot("s", "", memory=False, quiesce=False))
 
 
-def test_a_removal_without_room_leaves_a_machine_that_needs_consolidation(tmp_path):
+@pytest.mark.parametrize("mend", ["ConsolidateVMDisks_Task", "RepairVmDiskChains_Task"])
+def test_a_removal_without_room_leaves_a_machine_that_needs_consolidation(tmp_path, mend):
     site = Site(tmp_path, capacity=40 * BLOCK)
     site.vcenter.add_vm("full", disks=[DiskSpec(64 * BLOCK)])
-    si = site.login()
+    si = vim.ServiceInstance("ServiceInstance", stub_over(site.client, version="vim.version.v8_0_3_0"))
+    si.content.sessionManager.Login("administrator@vsphere.local", "Secret1!")
     vm, other = site.vm(si, "full"), site.vcenter.disks_of(site.web)[0]
     site.wait(vm.CreateSnapshot("s", "", memory=False, quiesce=False))
     disk = site.vcenter.disks_of(site.vcenter.find_vm("full"))[0]
@@ -85,9 +87,9 @@ def test_a_removal_without_room_leaves_a_machine_that_needs_consolidation(tmp_pa
     assert (vm.snapshot, vm.runtime.consolidationNeeded) == (None, True)
     assert disk.read(0, 20 * BLOCK) == b"x" * 20 * BLOCK
     with pytest.raises(vim.fault.NoDiskSpace):
-        site.wait(vm.ConsolidateVMDisks_Task())
+        site.wait(getattr(vm, mend)())
     site.wait(site.vm(si, "web").Destroy())
-    site.wait(vm.ConsolidateVMDisks_Task())
+    site.wait(getattr(vm, mend)())
     assert vm.runtime.consolidationNeeded is False
     assert disks_of(vm)[0].backing.parent is None
     assert disk.read(0, 20 * BLOCK) == b"x" * 20 * BLOCK
