@@ -75,7 +75,7 @@ def test_a_disk_with_several_writers_is_held_by_two_running_machines(site, si):
 def test_a_removal_without_room_leaves_a_machine_that_needs_consolidation(tmp_path, mend):
     site = Site(tmp_path, capacity=40 * BLOCK)
     site.vcenter.add_vm("full", disks=[DiskSpec(64 * BLOCK)])
-    si = vim.ServiceInstance("ServiceInstance", stub_over(site.client, version="vim.version.v8_0_3_0"))
+    si = vim.ServiceInstance("ServiceInstance", stub_over(site.client, version="vim.version.v9_1_1_0"))
     si.content.sessionManager.Login("administrator@vsphere.local", "Secret1!")
     vm, other = site.vm(si, "full"), site.vcenter.disks_of(site.web)[0]
     site.wait(vm.CreateSnapshot("s", "", memory=False, quiesce=False))
