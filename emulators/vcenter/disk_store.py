@@ -332,7 +332,8 @@ class DiskStore:
 
 def _size_of(path: Path) -> tuple[Path, int]:
     try:
-        return path, 0 if path.is_symlink() else path.stat().st_size
+        status = path.lstat()
+        return path, 0 if path.is_symlink() else min(status.st_size, status.st_blocks * 512)  # holes take nothing
     except OSError:  # it went meanwhile
         return path, 0
 

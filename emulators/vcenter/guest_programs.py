@@ -10,6 +10,7 @@ from emulators.vcenter.guest_files import FileTree
 
 _LONGEST = 16 * 1024
 _DEEPEST = 4
+_LONGEST_REST = 1e6
 #: Exit codes of a shell: a file that cannot be run, and a command that is not known.
 CANNOT_RUN, UNKNOWN = 126, 127
 
@@ -90,7 +91,10 @@ def _ls(run: Run, words: list[str]) -> int:
 
 
 def _sleep(run: Run, words: list[str]) -> int:
-    run.seconds += min(float(words[-1]), 1e6)
+    seconds = float(words[-1])
+    if not 0 <= seconds <= _LONGEST_REST:
+        return 1
+    run.seconds += seconds
     return 0
 
 

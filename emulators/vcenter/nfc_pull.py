@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -84,6 +85,8 @@ def _fetch(host: Host, inventory: Inventory, lease: HttpNfcLease, one: LeaseFile
         connection = host.connection(name, port, tls=tls)
         try:
             headers = {pair["key"]: pair["value"] for pair in told["httpHeaders"] or []}
+            if not all(text.isprintable() for pair in headers.items() for text in pair):
+                raise invalid_argument("files.httpHeaders", "A header is more than one line.")
             connection.request("GET", path, headers={"Host": name, **headers})
             answer = connection.getresponse()
             if answer.status != 200:
@@ -95,7 +98,7 @@ def _fetch(host: Host, inventory: Inventory, lease: HttpNfcLease, one: LeaseFile
         outcome.append(fault)
     except NotAVmdk as error:
         outcome.append(Fault("InvalidDiskFormat", f"{told['url']} is not what it should be: {error}."))
-    except OSError as error:
+    except (OSError, HTTPException, ValueError) as error:
         outcome.append(Fault("HostCommunication", f"{told['url']} cannot be fetched: {error}"))
 
 

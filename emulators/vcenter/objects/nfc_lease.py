@@ -206,12 +206,14 @@ def manifest(_call: Call, lease: HttpNfcLease, _args: Any) -> list[Record]:
     return found
 
 
-def set_checksum_type(_call: Call, lease: HttpNfcLease, args: Any) -> None:
+def set_checksum_type(call: Call, lease: HttpNfcLease, args: Any) -> None:
     """HttpNfcLeaseSetManifestChecksumType, before the file travels."""
     require(lease, "ready")
     chosen = []
     for pair in args.get("deviceUrlsToChecksumTypes") or []:
-        found = next((one for one in lease.files.values() if pair["key"] in (one.key, _url(lease, one, True))), None)
+        found = next(
+            (one for one in lease.files.values() if pair["key"] in (one.key, _url(lease, one, call.inventory.tls))), None
+        )
         if found is None or pair["value"] not in ("sha1", "sha256"):
             raise invalid_argument("deviceUrlsToChecksumTypes", f"{pair['key']} = {pair['value']} names no file, or no digest.")
         chosen.append((found, pair["value"]))

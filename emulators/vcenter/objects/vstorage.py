@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -180,7 +181,8 @@ def relocate(call: Call, _manager: Any, args: Any) -> Work:
         raise Fault("InvalidState", f"{one.name} has snapshots or linked clones.")
     backing = args["spec"]["backingSpec"]
     old, uuid = one.disk, one.disk.uuid
-    if (backing["path"] or "").strip("/") in ("", "fcd") and backing["datastore"] == one.datastore:
+    here = PurePosixPath(one.disk.name).parent.as_posix()
+    if backing["datastore"] == one.datastore and ((backing["path"] or "").strip("/") or "fcd") == here:
         return shown(call.inventory, one)
     moved = copied(call, one, backing, one.name, f"{one.id}-moved")
     del catalogue(call.inventory).disks[moved.id]

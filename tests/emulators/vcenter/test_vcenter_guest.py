@@ -182,7 +182,16 @@ def test_programs_run_act_and_end(site, guest):
     assert (process.name, process.owner, process.exitCode) == ("sh", "root", 0)
     assert process.cmdLine.startswith('"/bin/sh" -c')
     assert guest.processes.ListProcessesInGuest(guest.vm, guest.auth, [guest.run("/bin/false", "")])[0].exitCode == 1
-    assert guest.processes.ListProcessesInGuest(guest.vm, guest.auth, [guest.run("/bin/sh", "-c nonsense")])[0].exitCode == 127
+    for program, arguments, code in (
+        ("sh", "-c nonsense", 127),
+        ("sleep", "nan", 1),
+        ("sleep", "-1", 1),
+        ("cp", "/x", 1),
+        ("sh", "'", 2),
+    ):
+        pid = guest.run(f"/bin/{program}", arguments)
+        assert guest.processes.ListProcessesInGuest(guest.vm, guest.auth, [pid])[0].exitCode == code
+    pid = guest.run("/bin/sh", "-c 'true'")
     with pytest.raises(vim.fault.FileNotFound):
         guest.run("/bin/nothing", "")
     guest.put("/tmp/job.sh", b"#!/bin/sh\nmkdir -p /data/deep\ntouch /data/deep/file\nsleep 30\n")

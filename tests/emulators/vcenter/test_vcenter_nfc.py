@@ -356,6 +356,7 @@ def test_the_vcenter_fetches_a_disk_out_of_an_ova(site, si, web_server, manifest
         ("missing", vim.fault.HttpFault),
         ("nowhere", vmodl.fault.HostCommunication),
         ("no url", vmodl.fault.InvalidArgument),
+        ("header", vmodl.fault.InvalidArgument),
     ],
 )
 def test_a_package_that_lies_is_refused_and_leaves_nothing(site, si, web_server, lie, fault):
@@ -377,6 +378,7 @@ def test_a_package_that_lies_is_refused_and_leaves_nothing(site, si, web_server,
         ),
         memberName="other" if lie == "no member" else "disk-0.vmdk",
         size=size + 1 if lie == "size" else size,
+        httpHeaders=[vim.KeyValue(key="Bad", value="a\r\nb: c")] if lie == "header" else [],
     )
     with pytest.raises(fault):
         site.wait(lease.HttpNfcLeasePullFromUrls_Task([told]))

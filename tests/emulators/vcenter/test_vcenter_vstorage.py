@@ -148,6 +148,11 @@ def test_a_clone_has_the_bytes_and_a_moved_disk_its_identity(disks):
     for one in (clone, moved):
         assert disks.bytes_of(one).read(3 * BLOCK, 7) == b"travels"
     assert (disks.bytes_of(moved).uuid, disks.bytes_of(clone).uuid != uuid) == (uuid, True)
+    backing.path = ""
+    disks.call("RelocateVStorageObject_Task", **disks.of(made.config.id), spec=vim.vslm.RelocateSpec(backingSpec=backing))
+    back = disks.call("RetrieveVStorageObject", **disks.of(made.config.id))
+    assert back.config.backing.filePath.startswith("[LocalDS_0] fcd/")
+    assert disks.bytes_of(back).read(3 * BLOCK, 7) == b"travels"
     disks.call("SetVStorageObjectControlFlags", **disks.of(made.config.id), controlFlags=["disableRelocation"])
     backing.path = "third"
     with pytest.raises(vim.fault.InvalidState):
