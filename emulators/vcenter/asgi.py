@@ -20,6 +20,8 @@ from emulators.vcenter.web import XML, slices
 _WORKERS = 8
 #: Real seconds after which a waiter looks at the clock in any case: emulated time may be moved by hand.
 _POLL = 5.0
+#: Real seconds without a byte after which an upload is given up.
+_STALLED = 60.0
 #: Answers up to this size are sent in one piece.
 _SMALL = 1024 * 1024
 _TYPE = (b"content-type", XML.encode())
@@ -60,7 +62,7 @@ class Asgi:
         if scope["type"] != "http":
             return
         if scope["method"] != "POST" or scope["path"].rstrip("/") != "/sdk":
-            await scope["drillbed.wsgi"](scope, receive, send)
+            await scope["drillbed.wsgi"](scope, await _gathered(dict(scope["headers"]), receive), send)
             return
         headers = dict(scope["headers"])
         body = await _body(headers, receive)
@@ -139,6 +141,28 @@ async def _either(changed: asyncio.Event, gone: "asyncio.Future[Any]", seconds: 
         await asyncio.wait((waiting, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
+
+
+async def _gathered(headers: dict[bytes, bytes], receive: Any) -> Any:
+    """A source of the request's body for the WSGI face, whose threads are few. A small body is read before one of them is taken;
+    a large one is given up when nothing of it has come for a while."""
+    told = headers.get(b"content-length", b"0" if b"transfer-encoding" not in headers else b"")
+    if told.isdigit() and int(told) <= parse.MAX_BODY:
+        body = await _body(headers, receive) or b""
+        first = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def given() -> Any:
+            return first.pop() if first else await receive()
+
+        return given
+
+    async def impatient() -> Any:
+        try:
+            return await asyncio.wait_for(receive(), _STALLED)
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+
+    return impatient
 
 
 async def _body(headers: dict[bytes, bytes], receive: Any) -> bytes | None:
