@@ -81,6 +81,7 @@ class Call:
     task: Any = None
     #: The caller can wait by itself: an operation that would wait answers `Waiting` instead of holding a thread.
     patient: bool = False
+    header: Any = None  #: the SOAP header of the request, as XML
     #: Set by a login: the cookie that the answer carries, and the session it opened.
     set_cookie: str | None = None
     opened: "Session | None" = None
@@ -120,6 +121,7 @@ class Inventory:
     esx: bool = False  #: one ESXi host answers, not a vCenter
     kinds: "Mapping[str, Kind]" = field(default_factory=dict)
     closed: bool = False
+    signing: Any = None  #: the key of its token service, once that is used
     #: What other APIs of this vCenter keep (tags, libraries), by the name of the API.
     beside: dict[str, Any] = field(default_factory=dict)
     #: Ids of objects that changed, came or went since somebody last emptied this: for who keeps the inventory on disk.

@@ -26,10 +26,11 @@ class Request:
     method: str
     this: Ref
     arguments: Any
+    header: Any = None
 
 
-def request(body: bytes) -> Request:
-    """Read an envelope. Raises `Fault("InvalidRequest")`."""
+def document(body: bytes) -> Any:
+    """The root of an XML document. Raises `Fault("InvalidRequest")`, also for a document type declaration."""
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
     )
@@ -37,9 +38,15 @@ def request(body: bytes) -> Request:
         root = etree.fromstring(body, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise invalid_request(f"The request is not well-formed XML: {error}") from None
-    document: Any = root.getroottree().docinfo
-    if document.doctype:
+    info: Any = root.getroottree().docinfo
+    if info.doctype:
         raise invalid_request("A document type declaration is not accepted")
+    return root
+
+
+def request(body: bytes) -> Request:
+    """Read an envelope. Raises `Fault("InvalidRequest")`."""
+    root = document(body)
     content = root.find(f"{{{_SOAP}}}Body")
     if root.tag != f"{{{_SOAP}}}Envelope" or content is None or len(content) != 1:
         raise invalid_request("The request is not a SOAP 1.1 envelope with one call")
@@ -50,7 +57,7 @@ def request(body: bytes) -> Request:
     name = etree.QName(call)
     if name.namespace is None or not name.namespace.startswith(schema.NAMESPACE):
         raise invalid_request(f"Namespace {name.namespace} is not served here")
-    return Request(name.localname, _ref(this), call)
+    return Request(name.localname, _ref(this), call, root.find(f"{{{_SOAP}}}Header"))
 
 
 def arguments(call: Any, params: tuple[schema.Field, ...]) -> dict[str, Any]:

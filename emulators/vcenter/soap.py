@@ -128,6 +128,7 @@ def _fault(fault: Fault) -> bytes:
 
 def _serve(call: Call, plan: Plan) -> list[bytes] | Waiting:
     request = plan.request
+    call.header = request.header
     managed = _object(call, request)
     if request.method == "Fetch":
         return _fetch(call, managed, plan)

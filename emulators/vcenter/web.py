@@ -13,6 +13,7 @@ from emulators.vcenter.inventory import Inventory
 from emulators.vcenter.nfc_door import nfc
 from emulators.vcenter.objects.service_instance import api_version
 from emulators.vcenter.sessions import token_of
+from emulators.vcenter.sts_door import sts
 
 _CHUNK = 1024 * 1024
 XML = "text/xml; charset=utf-8"
@@ -24,6 +25,7 @@ DOORS: dict[str, Door] = {
     "guestFile": guest_file,
     "nfc": nfc,
     "rest": automation,
+    "sts": sts,
 }
 
 

@@ -9,7 +9,7 @@ from inspect import isgenerator
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from emulators.vcenter import soap
+from emulators.vcenter import soap, tokens
 from emulators.vcenter.automation import registry, wire
 from emulators.vcenter.automation.act import Act
 from emulators.vcenter.automation.errors import STATUS, Refusal, refusal_of
@@ -216,7 +216,10 @@ def _basic(environ: dict[str, Any]) -> dict[str, Any]:
     """Name and password of an Authorization header, or the token of one."""
     scheme, _, rest = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "sign":
-        return {"schemeId": f"{_SCHEMES}saml_bearer_token", "samlToken": rest}
+        try:
+            return {"schemeId": f"{_SCHEMES}saml_bearer_token", "samlToken": tokens.unpacked(rest).decode("utf-8", "replace")}
+        except Fault:
+            return {}
     if scheme.lower() != "basic":
         return {}
     try:

@@ -2,22 +2,28 @@
 
 from typing import Any
 
+from emulators.vcenter import tokens
 from emulators.vcenter.automation.act import Operation
 from emulators.vcenter.automation.errors import Refusal
 from emulators.vcenter.inventory import Call
 from emulators.vcenter.objects import session_manager
 
 _BY_NAME = "com.vmware.vapi.std.security.user_pass"
+_BY_ASSERTION = "com.vmware.vapi.std.security.saml_bearer_token"
 
 
 def create(call: Call, given: dict[str, Any]) -> str:
-    """Log in with name and password; the session's secret."""
-    login = given["login"]
-    if login.get("schemeId") != _BY_NAME or not all(isinstance(login.get(name), str) for name in ("userName", "password")):
-        raise Refusal("unauthenticated", "Authentication is required: name and password.")
-    manager = call.inventory.find("SessionManager")
+    """Log in with name and password, or with a bearer token; the session's secret."""
+    login = {name: value for name, value in given["login"].items() if isinstance(value, str)}
     alone = Call(call.inventory, None, call.peer, call.agent)
-    session_manager.login(alone, manager, {"userName": login["userName"], "password": login["password"]})
+    if login.get("schemeId") == _BY_NAME and {"userName", "password"} <= set(login):
+        session_manager.authenticate(alone, login["userName"], login["password"])
+        user = login["userName"]
+    elif login.get("schemeId") == _BY_ASSERTION and "samlToken" in login:
+        user = tokens.subject_of(call.inventory, login["samlToken"].encode())
+    else:
+        raise Refusal("unauthenticated", "Authentication is required: name and password, or a bearer token.")
+    session_manager.admit(alone, user, None)
     assert alone.opened is not None, "a login opens a session"
     token: str = alone.opened.token
     return token

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from emulators.vcenter import tokens
 from emulators.vcenter.authorization import ADMIN, Permission
 from emulators.vcenter.entity import Property
 from emulators.vcenter.faults import Fault, invalid_argument
@@ -38,23 +39,43 @@ def _session(session: Session, now: Session | None) -> Record:
     )
 
 
-def login(call: Call, manager: SessionService, args: Any) -> Record:
+def authenticate(call: Call, user: str, password: str) -> None:
+    """Raises `Fault("InvalidLogin")` unless the password is the user's. With `anybody` every one is."""
+    inventory = call.inventory
+    if inventory.find("SessionManager").anybody:
+        _welcome(inventory, user, password)
+    if not inventory.authorization.knows(user, password):
+        inventory.events.post("BadUsernameSessionEvent", f"Cannot login {user}@{call.peer}", user=user, ipAddress=call.peer)
+        raise _no_login()
+
+
+def _no_login() -> Fault:
+    return Fault("InvalidLogin", "Cannot complete login due to an incorrect user name or password.")
+
+
+def login(call: Call, _manager: SessionService, args: Any) -> Record:
     """Login. Raises `Fault("InvalidLogin")`, also when the session is logged in already, as vCenter does."""
-    inventory, user = call.inventory, args["userName"]
-    if manager.anybody:
-        _welcome(inventory, user, args.get("password") or "")
-    known = inventory.authorization.knows(user, args.get("password") or "")
-    if call.session is not None or not known:
-        if not known:
-            text = f"Cannot login {user}@{call.peer}"
-            inventory.events.post("BadUsernameSessionEvent", text, user=user, ipAddress=call.peer)
-        raise Fault("InvalidLogin", "Cannot complete login due to an incorrect user name or password.")
+    authenticate(call, args["userName"], args.get("password") or "")
+    return admit(call, args["userName"], args.get("locale"))
+
+
+def login_by_token(call: Call, _manager: SessionService, args: Any) -> Record:
+    """LoginByToken: with the SAML token of the request's header."""
+    user = tokens.subject_of(call.inventory, tokens.assertion_in(call.header))
+    return admit(call, user, args.get("locale"))
+
+
+def admit(call: Call, user: str, locale: str | None) -> Record:
+    """Open a session for a user who has shown to be that one. Raises `Fault("NoPermission")` for one who may nothing."""
+    inventory = call.inventory
+    if call.session is not None:
+        raise _no_login()
     if not inventory.authorization.anywhere(user, "System.View"):
         inventory.events.post("NoAccessUserEvent", f"Cannot login user {user}: no permission", user=user, ipAddress=call.peer)
         raise Fault(
             "NoPermission", "Permission to perform this operation was denied.", object=inventory.root, privilegeId="System.View"
         )
-    locale = args.get("locale") or "en_US"
+    locale = locale or "en_US"
     session = inventory.sessions.open(user.lower(), locale=locale, address=call.peer, agent=call.agent)
     call.opened = session
     call.set_cookie = f'{COOKIE}="{session.token}"; Path=/; HttpOnly; Secure;'
@@ -145,6 +166,7 @@ SESSION_PROPERTIES: dict[str, Property] = {
 }
 SESSION_OPERATIONS = {
     "Login": login,
+    "LoginByToken": login_by_token,
     "Logout": logout,
     "TerminateSession": terminate,
     "SessionIsActive": session_is_active,
