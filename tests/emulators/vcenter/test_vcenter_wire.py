@@ -230,10 +230,10 @@ def test_a_wait_can_be_cancelled_from_another_connection(served):
         except vmodl.fault.RequestCanceled as fault:
             caught.append(fault)
 
-    waiter = threading.Thread(target=wait)
-    waiter.start()
     session = vcenter.inventory.sessions.all()[0]
     calls = session.calls
+    waiter = threading.Thread(target=wait)
+    waiter.start()
     while session.calls == calls:  # until the wait has arrived
         with vcenter.inventory.lock:
             vcenter.inventory.changed.wait(0.01)
