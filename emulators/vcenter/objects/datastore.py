@@ -114,8 +114,8 @@ DATASTORE_PROPERTIES: dict[str, Property] = {
 
 
 def refresh(call: Call, datastore: Datastore, _args: Any) -> None:
-    """RefreshDatastore, RefreshDatastoreStorageInfo: count the space again."""
-    store_of(call.inventory, datastore).recount()
+    """RefreshDatastore, RefreshDatastoreStorageInfo: count the space again, also of files that came past the API."""
+    store_of(call.inventory, datastore).count_files()
     call.inventory.change(datastore, "summary.freeSpace", "info.freeSpace")
 
 

@@ -1,13 +1,15 @@
 """VirtualDiskManager: disks by their datastore path, attached or not."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from emulators.vcenter.disks import Disk, NoSpace
 from emulators.vcenter.faults import Fault, invalid_argument
 from emulators.vcenter.inventory import Call
-from emulators.vcenter.objects.files import Place, delete_files, holder, make_room, must_be_unused, no_space, place
+from emulators.vcenter.objects.files import Place, delete_files, disks_below, holder, make_room, must_be_unused, no_space, place
 from emulators.vcenter.records import Record, Ref
+from emulators.vcenter.stream_vmdk import StreamReader
 from emulators.vcenter.tasks import Work
 from emulators.vcenter.vmdk import NotAVmdk, write_descriptor
 
@@ -85,9 +87,10 @@ def _copy(call: Call, args: Any, *, keep_uuid: bool, like: Record | None = None)
     target = place(call, args["destName"], args.get("destDatacenter") or datacenter)
     if target.path == where.path:
         raise Fault("FileAlreadyExists", "Source and target are the same.", file=target.label)
-    make_room(call, target, bool(args.get("force")))
     thin = disk.thin if like is None else like["diskType"] not in _THICK
     eager = disk.eager if like is None else like["diskType"] == "eagerZeroedThick"
+    _must_fit(target, disk.used() if thin else disk.size)
+    make_room(call, target, bool(args.get("force")))
     made = new_disk(call, target, disk.size, thin=thin, eager=eager, uuid=disk.uuid if keep_uuid else "")
     try:
         copy_bytes(disk, made)
@@ -97,13 +100,55 @@ def _copy(call: Call, args: Any, *, keep_uuid: bool, like: Record | None = None)
     return where, disk
 
 
+def _must_fit(target: Place, size: int) -> None:
+    """Raises `Fault("NoDiskSpace")` before a target that is to be replaced goes."""
+    there = sum(disk.used() for disk in disks_below(target))
+    if size > target.store.free + there:
+        raise no_space(target, NoSpace(f"{size} bytes are needed, {target.store.free + there} are free"))
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a file is a sparse VMDK as it travels, which came by upload."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"KDMV"
+
+
+def _convert(call: Call, where: Place, args: Any) -> None:
+    """A disk from an uploaded streamOptimized VMDK. All of the file is looked at before a target goes."""
+    target = place(call, args["destName"], args.get("destDatacenter") or args.get("sourceDatacenter"))
+    kind = args["destSpec"]["diskType"] if args.get("destSpec") is not None else "thin"
+    thin, eager = kind not in _THICK, kind == "eagerZeroedThick"
+    try:
+        with where.path.open("rb") as file:
+            reader = StreamReader(file.read)
+            size = reader.open()
+            held = sum(len(data) for _, data in reader.grains())
+        _must_fit(target, held if thin else size)
+        make_room(call, target, bool(args.get("force")))
+        made = new_disk(call, target, size, thin=thin, eager=eager)
+        with where.path.open("rb") as file:
+            reader = StreamReader(file.read)
+            reader.open()
+            for offset, data in reader.grains():
+                made.write(offset, data)
+    except NotAVmdk as error:
+        raise Fault("FileFault", f"{where.label} is not a disk: {error}", file=where.label) from None
+
+
 def _duration(call: Call, args: Any) -> float:
     _, disk = opened(call, args["sourceName"], args.get("sourceDatacenter"))
     return 1.0 + disk.used() / RATE
 
 
 def copy(call: Call, _disks: Any, args: Any) -> Work:
-    """CopyVirtualDisk_Task: a new disk with the same bytes and a UUID of its own."""
+    """CopyVirtualDisk_Task: a new disk with the same bytes and a UUID of its own. The source may be a VMDK as it travels."""
+    source = place(call, args["sourceName"], args.get("sourceDatacenter"))
+    if _is_stream(source.path):
+        yield 1.0 + source.path.stat().st_size / RATE
+        _convert(call, place(call, args["sourceName"], args.get("sourceDatacenter")), args)
+        return
     yield _duration(call, args)
     _copy(call, args, keep_uuid=False, like=args.get("destSpec"))
 

@@ -1,7 +1,12 @@
 """VirtualDiskManager beyond the everyday, asked by pyVmomi."""
 
+from pathlib import Path
+
 import pytest
 from pyVmomi import vim
+from vcenter_lab import Site
+
+from emulators.vcenter.stream_vmdk import write_stream
 
 MB = 1024
 
@@ -30,6 +35,48 @@ def test_disks_shrink_and_come_into_order(site, content, dc):
     assert disk.read(0, 2 * MB * MB) == bytes(1024 * MB) + b"kept" * 1000 + bytes(1024 * MB - 4000)
     with pytest.raises(vim.fault.FileNotFound):
         site.wait(disks.ShrinkVirtualDisk_Task("[LocalDS_0] other.vmdk", dc, True))
+
+
+def uploaded(content: bytes) -> bytes:
+    return b"".join(write_stream(len(content), [(0, len(content))], lambda offset, n: content[offset : offset + n], "12345678"))
+
+
+def test_a_disk_is_made_of_an_uploaded_vmdk(site, content, dc):
+    folder = Path(dc.datastore[0].info.url)
+    wanted = bytes(100_000) + b"travelled" * 5000 + bytes(MB * MB - 145_000)
+    (folder / "up.vmdk").write_bytes(uploaded(wanted))
+    (folder / "bad.vmdk").write_bytes(uploaded(wanted)[:-2048])
+    disks, store = content.virtualDiskManager, site.vcenter.inventory.stores[dc.datastore[0]._moId]
+    site.wait(disks.CopyVirtualDisk("[LocalDS_0] up.vmdk", dc, "[LocalDS_0] made.vmdk", dc, None, False))
+    assert store.open("made.vmdk").read(0, MB * MB) == wanted
+    with pytest.raises(vim.fault.FileAlreadyExists):
+        site.wait(disks.CopyVirtualDisk("[LocalDS_0] up.vmdk", dc, "[LocalDS_0] made.vmdk", dc, None, False))
+    with pytest.raises(vim.fault.FileFault):
+        site.wait(disks.CopyVirtualDisk("[LocalDS_0] bad.vmdk", dc, "[LocalDS_0] made.vmdk", dc, None, True))
+    assert store.open("made.vmdk").read(0, MB * MB) == wanted, "a bad source replaces nothing"
+
+
+def test_a_copy_without_room_replaces_nothing(tmp_path):
+    site = Site(tmp_path, capacity=MB * MB)
+    content = site.login().content
+    dc, store = content.rootFolder.childEntity[0], next(iter(site.vcenter.inventory.stores.values()))
+    for name, size in (("a", 640), ("b", 128)):
+        store.create(f"{name}.vmdk", MB * MB).write(0, name.encode() * size * MB)
+    with pytest.raises(vim.fault.NoDiskSpace):
+        site.wait(content.virtualDiskManager.CopyVirtualDisk("[LocalDS_0] a.vmdk", dc, "[LocalDS_0] b.vmdk", dc, None, True))
+    assert store.open("b.vmdk").read(0, 128 * MB) == b"b" * 128 * MB
+    site.vcenter.close()
+
+
+@pytest.mark.parametrize("method", ["RefreshDatastore", "RefreshDatastoreStorageInfo"])
+def test_files_that_came_past_the_api_are_counted_when_asked(dc, method):
+    datastore = dc.datastore[0]
+    free = datastore.summary.freeSpace
+    (Path(datastore.info.url) / "large.bin").write_bytes(b"x" * MB * MB)
+    getattr(datastore, method)()
+    assert free - datastore.summary.freeSpace == MB * MB
+    datastore.Reload()
+    assert free - datastore.summary.freeSpace == MB * MB
 
 
 @pytest.mark.parametrize("method", ["ImportUnmanagedSnapshot", "ReleaseManagedSnapshot"])
