@@ -30,7 +30,7 @@ HOSTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 #: Names of the public cloud by the host that answers for them, where clients come through the proxy.
 PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "management": ("management.azure.com", "management.core.windows.net"),
-    "login": ("login.microsoftonline.com", "login.windows.net"),
+    "login": ("login.microsoftonline.com", "login.windows.net", "graph.microsoft.com"),
     "storage": ("*.blob.core.windows.net", "*.queue.core.windows.net"),
 }
 

@@ -111,6 +111,7 @@ class Azure:
         )
         self.arm.public["/metadata/endpoints"] = self._endpoints
         self.store = self.arm.store
+        self.login.graph.may_manage = self._owns
         self.resources = Resources(self.arm, tenant)
         self.authorization = Authorization(self.arm, self.login)
         self.vaults = Vaults(self.arm, tenant, f"{self.login_url}/{tenant}")
@@ -159,6 +160,12 @@ class Azure:
         identity = self.login.identities.add()
         self._grant(identity.object_id, roles, scope)
         return identity
+
+    def _owns(self, principal: str) -> bool:
+        """Whether somebody is Owner of the subscription: in an estate they also look after the tenant."""
+        with self.arm.lock:
+            roles = self.arm.access.roles(principal, f"/subscriptions/{self.subscription}")
+        return any(role.name == "Owner" for role in roles)
 
     def _grant(self, object_id: str, roles: Iterable[str], scope: str) -> None:
         for role in roles:
@@ -249,6 +256,7 @@ class Azure:
         document = {
             "name": face.name,
             **dict.fromkeys(elsewhere, base_url),
+            "microsoftGraphResourceId": face.login,
             "authentication": {**login, "tenant": "common", "identityProvider": "AAD"},
             "suffixes": {"storage": face.suffix, "keyVaultDns": "vault.drillbed", "acrLoginServer": "acr.drillbed"},
         }

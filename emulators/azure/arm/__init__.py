@@ -56,7 +56,7 @@ Rules of the engine:
   reaches the wire.
 """
 
-from emulators.azure.arm.access import ROLES, Access
+from emulators.azure.arm.access import ROLES, Access, bearer
 from emulators.azure.arm.faces import Face, Faces
 from emulators.azure.arm.locks import Lock, Locks
 from emulators.azure.arm.messages import Answer, Call, Json, Refusal, read, read_choice, read_texts
@@ -67,6 +67,6 @@ from emulators.azure.arm.store import Resource, ResourceId, ResourceStore, not_f
 
 __all__ = [
     "BODY_LIMIT", "GROUP_TYPE", "ROLES", "SCOPE", "Access", "Answer", "Arm", "Call", "Face", "Faces", "Json", "Lock", "Locks",
-    "Operation", "Operations", "Refusal", "Resource", "ResourceId", "ResourceStore", "Router", "clean_path", "not_found",
-    "operation", "parse_id", "read", "read_choice", "read_texts", "status_document",
+    "Operation", "Operations", "Refusal", "Resource", "ResourceId", "ResourceStore", "Router", "bearer", "clean_path",
+    "not_found", "operation", "parse_id", "read", "read_choice", "read_texts", "status_document",
 ]  # fmt: skip

@@ -59,11 +59,14 @@ class Users:
             if not form.get(name, "").strip():
                 text = f"The request body must contain the following parameter: '{name}'."
                 raise Denied(400, "invalid_request", 900144, text)
-        user = self._by_refresh(form) if form["grant_type"] == "refresh_token" else self._by_password(form)
-        audience = audience_of(form["scope"]) if v2 else form["resource"]
-        return self._granted(form["client_id"], user, audience, v2=v2)
+        user = self._by_refresh(form) if form["grant_type"] == "refresh_token" else self.by_password(form)
+        return self.granted(form["client_id"], user, form[asked], v2=v2)
 
-    def _by_password(self, form: dict[str, str]) -> User:
+    def all(self) -> list[User]:
+        return list(self._users.values())
+
+    def by_password(self, form: dict[str, str]) -> User:
+        """Who has given name and password. Raises `Denied`."""
         user = self._users.get(form.get("username", "").lower())
         if user is None:
             text = f"The user account {form.get('username', '')} does not exist in the directory {self.issuer.tenant}."
@@ -78,7 +81,9 @@ class Users:
             raise Denied(400, "invalid_grant", 9002313, "Invalid request. The refresh token is malformed or was revoked.")
         return user
 
-    def _granted(self, client_id: str, user: User, audience: str, *, v2: bool) -> Json:
+    def granted(self, client_id: str, user: User, asked: str, *, v2: bool) -> Json:
+        """The tokens of a user who has proved to be one; `asked` is the scope (v2) or the resource."""
+        audience = audience_of(asked) if v2 else asked
         version, seconds = ("2.0" if v2 else "1.0"), self.issuer.seconds
         person = {"idtyp": "user", "upn": user.name, "unique_name": user.name, "name": user.name, "scp": "user_impersonation"}
         refresh = self.clock.random_bytes(32).hex()

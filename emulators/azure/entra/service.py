@@ -2,29 +2,23 @@
 
 import base64
 import binascii
-import hmac
+import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from emulators.azure.arm import Json, clean_path
+from emulators.azure.arm import Json, Refusal, bearer, clean_path
+from emulators.azure.entra.clients import Client, Clients
+from emulators.azure.entra.devices import GRANT, PAGE, DeviceCodes
+from emulators.azure.entra.graph import AUDIENCES, Graph
 from emulators.azure.entra.people import Denied, Identities, Users
 from emulators.azure.entra.tokens import Issuer, audience_of
 from emulators.clock import Clock
 
 _FORM_LIMIT = 64 * 1024
-
-
-@dataclass(slots=True)
-class Client:
-    """An application registration with its service principal."""
-
-    id: str
-    object_id: str
-    secrets: list[str] = field(default_factory=list)
+_TOKENS = ("oauth2/v2.0/token", "oauth2/token")
 
 
 class Entra:
@@ -33,83 +27,121 @@ class Entra:
     def __init__(self, clock: Clock, issuer: Issuer):
         self.clock, self.issuer = clock, issuer
         self.tenant = issuer.tenant
-        self.clients: dict[str, Client] = {}
+        self.registrations = Clients(clock)
         self.users = Users(clock, issuer)
+        self.devices = DeviceCodes(clock, self.users)
+        self.graph = Graph(clock, self.registrations, self.users)
         self.identities = Identities(clock, issuer)
         self.faults: list[BaseException] = []
+        self._lock = threading.Lock()
+
+    @property
+    def clients(self) -> dict[str, Client]:
+        """Registrations by lower-cased client id."""
+        return self.registrations.all
 
     def add(self, client_id: str, secret: str) -> Client:
         """Register an application. Raises `ValueError` when the id is taken."""
-        if client_id.lower() in self.clients:
-            raise ValueError(f"client {client_id} exists already")
-        client = Client(client_id, self.clock.uuid(), [secret])
-        self.clients[client_id.lower()] = client
-        return client
+        return self.registrations.add(client_id, secret)
 
     def principals(self) -> set[str]:
         """Object ids of everybody that a role can be assigned to."""
         return {client.object_id for client in self.clients.values()} | self.users.object_ids() | self.identities.object_ids()
 
-    def add_secret(self, client_id: str, secret: str) -> None:
-        """A second secret beside those that are valid: the first half of a rotation without interruption."""
-        self.clients[client_id.lower()].secrets.append(secret)
-
     def rotate(self, client_id: str, secret: str) -> None:
         """Replace all secrets of a client."""
-        self.clients[client_id.lower()].secrets = [secret]
+        client = self.clients[client_id.lower()]
+        client.secrets = []
+        self.registrations.add_secret(client, secret)
 
     # one request -------------------------------------------------------------------------------------------------------
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body: Any
         try:
             status, body = self._answer(environ)
         except Denied as denied:
             status, body = denied.status, self._error(denied)
+        except Refusal as refusal:  # Graph has errors of another form
+            status, body = refusal.status, {"error": refusal.error()}
         except Exception as bug:
             self.faults.append(bug)
             status, body = 500, {"error": "server_error", "error_description": "An internal error has occurred."}
-        payload = orjson.dumps(body)
+        payload = b"" if body is None else body.encode() if isinstance(body, str) else orjson.dumps(body)
         headers = [
-            ("Content-Type", "application/json; charset=utf-8"),
+            ("Content-Type", f"{'text/html' if isinstance(body, str) else 'application/json'}; charset=utf-8"),
             ("Content-Length", str(len(payload))),
             ("Cache-Control", "no-store, no-cache"),
             ("x-ms-request-id", self.clock.uuid()),
         ]
-        reasons = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed"}
+        reasons = {
+            200: "OK",
+            204: "No Content",
+            403: "Forbidden",
+            400: "Bad Request",
+            401: "Unauthorized",
+            404: "Not Found",
+            405: "Method Not Allowed",
+        }
         start_response(f"{status} {reasons.get(status, 'Status')}", headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [payload]
 
-    def _answer(self, environ: dict[str, Any]) -> tuple[int, Json]:
+    def _answer(self, environ: dict[str, Any]) -> tuple[int, Any]:
         path = clean_path(environ.get("PATH_INFO", "/"))
         parts = path.strip("/").split("/")
         base_url = f"{environ.get('wsgi.url_scheme', 'https')}://{environ.get('HTTP_HOST') or environ['SERVER_NAME']}"
         tail = "/".join(parts[1:]).lower()
         method = environ["REQUEST_METHOD"]
-        if method == "GET":
-            if tail == "discovery/instance":
-                return 200, self._instance(base_url, parts[0])
-            if tail.startswith("userrealm/"):
-                return 200, {
-                    "ver": "1.0",
-                    "account_type": "Managed",
-                    "domain_name": "drillbed",
-                    "cloud_instance_name": "drillbed",
-                }
-            if tail in (".well-known/openid-configuration", "v2.0/.well-known/openid-configuration"):
-                self._known_tenant(parts[0], common=True)
-                return 200, self._discovery(base_url, parts[0], v2=tail.startswith("v2.0"))
-            if tail in ("discovery/v2.0/keys", "discovery/keys"):
-                return 200, self.issuer.keys()
+        if parts[0].lower() == "v1.0":
+            return self._ask_graph(environ, path, base_url)
         if path.lower() == "/metadata/identity/oauth2/token" and method == "GET":
             return 200, self.identities.token(environ)
-        if tail in ("oauth2/v2.0/token", "oauth2/token"):
-            if method != "POST":
-                raise Denied(
-                    405, "invalid_request", 900561, f"The endpoint only accepts POST requests. Received a {method} request."
-                )
-            self._known_tenant(parts[0], common=False)
-            return 200, self._token(environ, v2=tail == "oauth2/v2.0/token")
+        found = self._read(base_url, parts[0], tail) if method == "GET" else None
+        if method == "POST":
+            found = self._take(environ, base_url, parts[0], tail)
+        if found is not None:
+            return 200, found
+        if tail in _TOKENS:
+            text = f"The endpoint only accepts POST requests. Received a {method} request."
+            raise Denied(405, "invalid_request", 900561, text)
         raise Denied(404, "invalid_request", 90014, f"There is no endpoint {method} {path}.")
+
+    def _read(self, base_url: str, tenant: str, tail: str) -> Any:
+        """What is told to anybody; None where there is nothing."""
+        if tail == "oauth2/deviceauth":
+            return PAGE
+        if tail == "discovery/instance":
+            return self._instance(base_url, tenant)
+        if tail.startswith("userrealm/"):
+            names = {"domain_name": "drillbed", "cloud_instance_name": "drillbed"}
+            return {"ver": "1.0", "account_type": "Managed", **names}
+        if tail in (".well-known/openid-configuration", "v2.0/.well-known/openid-configuration"):
+            self._known_tenant(tenant, common=True)
+            return self._discovery(base_url, tenant, v2=tail.startswith("v2.0"))
+        if tail in ("discovery/v2.0/keys", "discovery/keys"):
+            return self.issuer.keys()
+        return None
+
+    def _take(self, environ: dict[str, Any], base_url: str, tenant: str, tail: str) -> Any:
+        """Forms: for tokens, for codes, and the one that somebody types a code into. None where there is nothing."""
+        if tail in _TOKENS:
+            form = _form(environ)
+            # Applications are of one tenant; a person is found in his.
+            self._known_tenant(tenant, common=form.get("grant_type") != "client_credentials")
+            return self._token(environ, form, v2=tail == "oauth2/v2.0/token")
+        if tail == "oauth2/v2.0/devicecode":
+            self._known_tenant(tenant, common=True)
+            return self.devices.begin(_form(environ), f"{base_url}/{tenant}/oauth2/deviceauth")
+        if tail == "oauth2/deviceauth":
+            self.devices.approve(_form(environ))
+            return "<!DOCTYPE html><title>Done</title><p>You have signed in on your device.</p>"
+        return None
+
+    def _ask_graph(self, environ: dict[str, Any], path: str, base_url: str) -> tuple[int, Any]:
+        claims = self.issuer.check(bearer(environ.get("HTTP_AUTHORIZATION", "")), base_url, AUDIENCES)
+        query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+        with self._lock:
+            return self.graph.answer(environ["REQUEST_METHOD"], path, query, _content(environ), claims)
 
     def _known_tenant(self, tenant: str, *, common: bool) -> None:
         known = {self.tenant.lower(), "adfs", *(("common", "organizations") if common else ())}
@@ -118,30 +150,18 @@ class Entra:
                 400, "invalid_request", 90002, f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID."
             )
 
-    def _token(self, environ: dict[str, Any], *, v2: bool) -> Json:
-        form = _form(environ)
+    def _token(self, environ: dict[str, Any], form: dict[str, str], *, v2: bool) -> Json:
         if not form.get("grant_type"):
             raise Denied(400, "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'.")
         if form["grant_type"] in ("password", "refresh_token"):
             return self.users.token(form, v2=v2)
+        if form["grant_type"] == GRANT and v2:
+            return self.devices.token(form)
         if form["grant_type"] != "client_credentials":
             raise Denied(
                 400, "unsupported_grant_type", 70003, f"The app requested an unsupported grant type '{form['grant_type']}'."
             )
-        client_id, secret = _credentials(environ, form)
-        client = self.clients.get(client_id.lower())
-        if client is None:
-            raise Denied(
-                400, "unauthorized_client", 700016, f"Application with identifier '{client_id}' was not found in the directory."
-            )
-        if not any(hmac.compare_digest(known.encode(), secret.encode()) for known in client.secrets):
-            raise Denied(
-                401,
-                "invalid_client",
-                7000215,
-                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
-                f"not the client secret ID, for a secret added to app '{client_id}'.",
-            )
+        client = self.registrations.authenticate(*_credentials(environ, form))
         asked = "scope" if v2 else "resource"
         if not form.get(asked, "").strip():
             raise Denied(400, "invalid_request", 900144, f"The request body must contain the following parameter: '{asked}'.")
@@ -202,12 +222,16 @@ class Entra:
         }
 
 
-def _form(environ: dict[str, Any]) -> dict[str, str]:
+def _content(environ: dict[str, Any]) -> bytes:
     length = environ.get("CONTENT_LENGTH") or "0"
     if not length.isdigit() or int(length) > _FORM_LIMIT:
         raise Denied(400, "invalid_request", 900144, "The request body is missing or too large.")
-    data = environ["wsgi.input"].read(int(length)) if int(length) else b""
-    return dict(parse_qsl(data.decode("utf-8", "replace"), keep_blank_values=True))
+    data: bytes = environ["wsgi.input"].read(int(length)) if int(length) else b""
+    return data
+
+
+def _form(environ: dict[str, Any]) -> dict[str, str]:
+    return dict(parse_qsl(_content(environ).decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def _credentials(environ: dict[str, Any], form: dict[str, str]) -> tuple[str, str]:

@@ -67,8 +67,8 @@ class Issuer:
         with self._lock:
             return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.key_id, "x5t": self.key_id})
 
-    def check(self, token: str, base_url: str) -> Json:
-        """The claims of a token for Resource Manager at `base_url`.
+    def check(self, token: str, base_url: str, audiences: frozenset[str] = MANAGEMENT) -> Json:
+        """The claims of a token for Resource Manager (or whom `audiences` name) at `base_url`.
 
         Raises `Refusal` 401 with the code Azure has for what is wrong.
         """
@@ -81,7 +81,7 @@ class Issuer:
                 "associated with this subscription. Please use the authority (URL) of that tenant to get the token.",
             )
         audience = str(claims.get("aud", "")).rstrip("/")
-        if audience not in MANAGEMENT and audience.lower() != base_url.lower():
+        if audience not in audiences and audience.lower() != base_url.lower():
             raise Refusal(
                 401,
                 "InvalidAuthenticationTokenAudience",

@@ -149,3 +149,118 @@ def test_a_token_lasts_as_long_as_the_estates_clock_says(world: Any) -> None:
     reply = world.owner("GET", "/subscriptions")
     assert world.error(reply) == (401, "ExpiredAuthenticationToken")
     assert 'error="insufficient_claims"' in reply.headers["www-authenticate"]
+
+
+# secrets changed over Graph ------------------------------------------------------------------------------------------------
+
+
+def graph(world: Any, caller: Any, method: str, path: str, body: Any = None) -> Any:
+    token = caller.token("https://graph.microsoft.com/.default")
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    data = b"" if body is None else orjson.dumps(body)
+    return caller.host.request(method, f"https://login.drillbed/v1.0/{path}", headers=headers, body=data)
+
+
+def login(world: Any, client_id: str, secret: str) -> tuple[int, list[int]]:
+    fields = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret, "scope": MANAGEMENT}
+    reply = world.owner.form(f"/{TENANT}/oauth2/v2.0/token", **fields)
+    return reply.status, parsed(reply).get("error_codes", [])
+
+
+def test_a_secret_is_rotated_without_interruption(world: Any) -> None:
+    somebody = world.caller("Reader")
+    old = somebody.secret
+    by_app = f"applications(appId='{somebody.client_id}')"
+    made = parsed(graph(world, world.owner, "POST", f"{by_app}/addPassword", {"passwordCredential": {"displayName": "new"}}))
+    assert (made["displayName"], made["secretText"][:3]) == ("new", made["hint"])
+    assert login(world, somebody.client_id, old) == login(world, somebody.client_id, made["secretText"]) == (200, [])
+    shown = parsed(graph(world, somebody, "GET", by_app))
+    assert [one["displayName"] for one in shown["passwordCredentials"]] == [None, "new"]
+    assert {one["secretText"] for one in shown["passwordCredentials"]} == {None}
+    first = shown["passwordCredentials"][0]["keyId"]
+    assert graph(world, somebody, "POST", f"applications/{shown['id']}/removePassword", {"keyId": first}).status == 204
+    assert login(world, somebody.client_id, old) == (401, [7000215])
+    assert login(world, somebody.client_id, made["secretText"])[0] == 200
+
+
+def test_a_secret_ends_when_it_says(world: Any) -> None:
+    end = {"passwordCredential": {"endDateTime": "2018-06-04T09:00:00Z"}}
+    made = parsed(graph(world, world.owner, "POST", f"applications(appId='{CLIENT}')/addPassword", end))
+    assert login(world, CLIENT, made["secretText"])[0] == 200
+    world.clock.wait(3600)
+    assert login(world, CLIENT, made["secretText"]) == (401, [7000222])
+
+
+def test_principals_are_found_and_strangers_change_nothing(world: Any) -> None:
+    world.azure.add_user("operator@drillbed.example", "secret", ["Reader"])
+    reader = world.caller("Reader")
+    for text in (f"appId eq '{CLIENT}'", f"servicePrincipalNames/any(c:c eq '{CLIENT}')"):
+        (found,) = parsed(graph(world, reader, "GET", f"servicePrincipals?$filter={text.replace(' ', '%20')}"))["value"]
+        assert found["id"] == world.azure.login.clients[CLIENT].object_id
+    user = parsed(graph(world, reader, "GET", "users/operator@drillbed.example"))
+    found = parsed(graph(world, reader, "POST", "directoryObjects/getByIds", {"ids": [user["id"]]}))["value"]
+    assert [one["userPrincipalName"] for one in found] == ["operator@drillbed.example"]
+    refused = graph(world, reader, "POST", f"applications(appId='{CLIENT}')/addPassword", {})
+    assert (refused.status, parsed(refused)["error"]["code"]) == (403, "Authorization_RequestDenied")
+    for method, path, body, status in (
+        ("GET", "me", None, 400),
+        ("GET", "users/nobody", None, 404),
+        ("GET", "users?$filter=colour%20ne%20'red'", None, 400),
+        ("POST", f"applications(appId='{CLIENT}')/addPassword", ["x"], 400),
+        ("POST", f"applications(appId='{CLIENT}')/removePassword", {"keyId": "none"}, 400),
+        ("DELETE", "users/nobody", None, 404),
+    ):
+        assert graph(world, world.owner, method, path, body).status == status, path
+    wrong = world.owner.host.request(
+        "GET", "https://login.drillbed/v1.0/users", headers={"Authorization": f"Bearer {world.owner.token('https://x/.default')}"}
+    )
+    assert (wrong.status, parsed(wrong)["error"]["code"]) == (401, "InvalidAuthenticationTokenAudience")
+
+
+# login on another device ---------------------------------------------------------------------------------------------------
+
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+def test_a_code_typed_in_elsewhere_logs_a_client_in(world: Any) -> None:
+    object_id, password = world.azure.add_user("operator@drillbed.example")
+    begun = parsed(
+        world.owner.form("/organizations/oauth2/v2.0/devicecode", client_id="cli", scope=f"{MANAGEMENT} offline_access")
+    )
+    assert begun["user_code"] in begun["message"]
+    page = world.owner.host.request("GET", begun["verification_uri"])
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+    def poll() -> Any:
+        fields = {"grant_type": DEVICE, "client_id": "cli", "device_code": begun["device_code"]}
+        return parsed(world.owner.form("/organizations/oauth2/v2.0/token", **fields))
+
+    def type_in(**change: str) -> int:
+        fields = {"user_code": begun["user_code"].lower(), "username": "operator@drillbed.example", "password": password}
+        return int(world.owner.form("/organizations/oauth2/deviceauth", **{**fields, **change}).status)
+
+    assert poll()["error"] == "authorization_pending"
+    assert type_in(password="wrong") == type_in(user_code="XXXXXXXXX") == 400
+    assert poll()["error"] == "authorization_pending"
+    assert type_in() == 200
+    answer = poll()
+    claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
+    assert (claims["oid"], claims["upn"], claims["aud"]) == (
+        object_id,
+        "operator@drillbed.example",
+        "https://management.azure.com",
+    )
+    assert {"refresh_token", "id_token"} <= set(answer)
+    assert poll()["error"] == "bad_verification_code", "a code is good once"
+    assert type_in() == 400
+
+
+def test_a_code_expires(world: Any) -> None:
+    _, password = world.azure.add_user("operator@drillbed.example")
+    begun = parsed(world.owner.form("/common/oauth2/v2.0/devicecode", client_id="cli", scope=MANAGEMENT))
+    world.clock.wait(begun["expires_in"])
+    fields = {"user_code": begun["user_code"], "username": "operator@drillbed.example", "password": password}
+    assert world.owner.form("/common/oauth2/deviceauth", **fields).status == 400
+    grant = {"grant_type": DEVICE, "client_id": "cli", "device_code": begun["device_code"]}
+    assert parsed(world.owner.form("/common/oauth2/v2.0/token", **grant))["error"] == "expired_token"
+    assert world.owner.form("/common/oauth2/v2.0/devicecode", client_id="cli").status == 400
