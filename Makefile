@@ -13,7 +13,7 @@ SEEDS ?= 200
 COMMA := ,
 FIRST ?= 0
 
-.PHONY: help setup drill test test-az conformance kill soak fuzz bench-dataplane bench-vcenter bench-azure lint constraints clean
+.PHONY: help setup drill test test-az conformance kill kill9 soak fuzz bench-dataplane bench-vcenter bench-azure lint constraints clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ soak: setup ## Run seeded faults of the data plane, on all cores: SEEDS=2000, FI
 
 fuzz: setup ## Feed the reader of logs, led by coverage (wants atheris from PyPI): SECONDS=60
 	@$(BIN)/python tests/reference_impl/fuzz_hrl.py $${SECONDS:-60}
+
+kill9: setup ## Kill real processes of the data plane at seeded times: SEEDS=5, FIRST=1
+	@DRILLBED_KILL9_SEEDS=$(SEEDS) DRILLBED_KILL9_FIRST=$(FIRST) $(BIN)/python -m pytest -q tests/reference_impl/test_processes.py
 
 bench-dataplane: setup ## Measure the data plane; figures are compared in bench/RESULTS.md
 	@$(BIN)/python bench/dataplane/bench.py
