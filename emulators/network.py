@@ -90,12 +90,32 @@ class Listener(Protocol):
     def close(self) -> None: ...
 
 
+class ClientIdentity(Protocol):
+    """What a client shows of itself: a certificate and its key, PEM. Hashable."""
+
+    @property
+    def certificate(self) -> bytes: ...
+    @property
+    def key(self) -> bytes: ...
+
+
 class Transport(Protocol):
     """How bytes travel: in process or over sockets."""
 
-    def listen(self, host: "Host", port: int, app: WsgiApp, *, tls: bool, asgi: Any = None) -> Listener: ...
+    def listen(
+        self, host: "Host", port: int, app: WsgiApp, *, tls: bool, asgi: Any = None, clients: bytes | None = None
+    ) -> Listener: ...
 
-    def connection(self, source: "Host", destination: str, port: int, *, tls: bool, timeout: float) -> Any:
+    def connection(
+        self,
+        source: "Host",
+        destination: str,
+        port: int,
+        *,
+        tls: bool,
+        timeout: float,
+        identity: ClientIdentity | None = None,
+    ) -> Any:
         """An object with the interface of `http.client.HTTPConnection`. Its `request` raises `OSError` when unreachable."""
         ...
 
@@ -257,34 +277,51 @@ class Host:
     #: Who signed this host's certificate and whom it trusts. Two hosts with different authorities cannot talk TLS.
     authority: str = "estate"
     _listeners: list[Listener] = field(default_factory=list)
-    _kept: dict[tuple[str, int, bool], list[Any]] = field(default_factory=dict)
+    _kept: dict[tuple[str, int, bool, ClientIdentity | None], list[Any]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def clock(self) -> Clock:
         return self.network.clock
 
-    def listen(self, port: int, app: WsgiApp, *, tls: bool = True, asgi: Any = None) -> Listener:
+    def listen(self, port: int, app: WsgiApp, *, tls: bool = True, asgi: Any = None, clients: bytes | None = None) -> Listener:
         """Open `port` with a WSGI application. `environ["drillbed.peer"]` names the calling host.
 
+        `clients` is the PEM of an authority: only who shows a certificate of its own that was signed by it gets through the TLS
+        handshake, and the application finds it (DER) as `environ["drillbed.certificate"]`.
         `asgi` may give a faster ASGI face of the same thing for transports that have sockets.
         Raises `OSError` with what to do when the port is taken.
         """
-        listener = self.network.transport.listen(self, port, app, tls=tls, asgi=asgi)
+        listener = self.network.transport.listen(self, port, app, tls=tls, asgi=asgi, clients=clients)
         self._listeners.append(listener)
         return listener
 
-    def connection(self, destination: str, port: int, *, tls: bool = True, timeout: float = 60.0) -> Any:
+    def connection(
+        self,
+        destination: str,
+        port: int,
+        *,
+        tls: bool = True,
+        timeout: float = 60.0,
+        identity: ClientIdentity | None = None,
+    ) -> Any:
         """A connection with the interface of `http.client.HTTPConnection`, for client libraries that take one."""
-        return self.network.transport.connection(self, destination, port, tls=tls, timeout=timeout)
+        return self.network.transport.connection(self, destination, port, tls=tls, timeout=timeout, identity=identity)
 
     def request(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"", timeout: float = 60.0
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: float = 60.0,
+        identity: ClientIdentity | None = None,
     ) -> Reply:
         """One HTTP exchange. Raises `OSError` (`Unreachable`, TLS errors, timeouts) when no answer came."""
         parts = urlsplit(url)
         tls = parts.scheme == "https"
-        key = (parts.hostname or "", parts.port or (443 if tls else 80), tls)
+        key = (parts.hostname or "", parts.port or (443 if tls else 80), tls, identity)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         sent = {"Host": parts.netloc, **(headers or {})}
         while True:
@@ -316,13 +353,13 @@ class Host:
                 connection.close()
         self.network.transport.forget(self)
 
-    def _take(self, key: tuple[str, int, bool], timeout: float) -> tuple[Any, bool]:
+    def _take(self, key: tuple[str, int, bool, ClientIdentity | None], timeout: float) -> tuple[Any, bool]:
         with self._lock:
             kept = self._kept.get(key)
             if kept:
                 return kept.pop(), True
-        return self.connection(key[0], key[1], tls=key[2], timeout=timeout), False
+        return self.connection(key[0], key[1], tls=key[2], timeout=timeout, identity=key[3]), False
 
-    def _keep(self, key: tuple[str, int, bool], connection: Any) -> None:
+    def _keep(self, key: tuple[str, int, bool, ClientIdentity | None], connection: Any) -> None:
         with self._lock:
             self._kept.setdefault(key, []).append(connection)

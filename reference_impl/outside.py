@@ -48,6 +48,15 @@ class Listener(Protocol):
     def close(self) -> None: ...
 
 
+class ClientIdentity(Protocol):
+    """A client certificate and its key, PEM."""
+
+    @property
+    def certificate(self) -> bytes: ...
+    @property
+    def key(self) -> bytes: ...
+
+
 class Host(Protocol):
     """The component's place on the network. Every failure to reach somebody is an `OSError`."""
 
@@ -55,9 +64,20 @@ class Host(Protocol):
     address: str
 
     def request(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"", timeout: float = 60.0
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: float = 60.0,
+        identity: ClientIdentity | None = None,
     ) -> Reply: ...
-    def listen(self, port: int, app: WsgiApp, *, tls: bool = True) -> Listener: ...
+    def listen(self, port: int, app: WsgiApp, *, tls: bool = True, clients: bytes | None = None) -> Listener:
+        """`clients`: the PEM of who has signed the certificates of those that are let in; the application finds theirs (DER) as
+        `environ["drillbed.certificate"]`."""
+        ...
+
     def connection(self, destination: str, port: int, *, tls: bool = True, timeout: float = 60.0) -> Any: ...
 
 

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, quote
 
-from reference_impl.outside import Host, Reply
+from reference_impl.outside import ClientIdentity, Host, Reply
 
 JSON_LIMIT = 4 << 20
 JSON_TYPE, BYTES_TYPE = "application/json", "application/octet-stream"
@@ -56,6 +56,7 @@ class Request:
     peer: str
     body: bytes = b""
     caller: Any = None
+    certificate: bytes = b""  #: of the client, DER, where the port asks for one
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; refused with 400 where it is none."""
@@ -127,6 +128,7 @@ class WireApp:
         query = {name: values[-1] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         peer = environ.get("drillbed.peer", "")
         request = Request(method, path, params, query, token if scheme.lower() == "bearer" else "", peer)
+        request.certificate = environ.get("drillbed.certificate", b"")
         if not route.public:
             if not request.token:
                 raise Refusal(401, "Unauthorized", "a bearer token is needed")
@@ -180,6 +182,7 @@ class Client:
     host: Host
     base: str
     token: str = ""
+    identity: ClientIdentity | None = None  #: shown where the server asks for a certificate
 
     def call(self, method: str, path: str, payload: Mapping[str, Any] | None = None, *, timeout: float = 60.0) -> dict[str, Any]:
         """A JSON exchange. Raises `Refused` for an answer of 400 and above, `OSError` when there is none."""
@@ -197,7 +200,7 @@ class Client:
             headers["Content-Type"] = content_type
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        return self.host.request(method, self.base + path, headers=headers, body=body, timeout=timeout)
+        return self.host.request(method, self.base + path, headers=headers, body=body, timeout=timeout, identity=self.identity)
 
 
 def parse(reply: Reply) -> dict[str, Any]:

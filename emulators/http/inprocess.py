@@ -7,7 +7,11 @@ from http.client import HTTPMessage
 from typing import Any
 from urllib.parse import unquote
 
-from emulators.network import Host, Unreachable, WsgiApp
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
+
+from emulators.network import ClientIdentity, Host, Unreachable, WsgiApp
 
 
 class InProcess:
@@ -16,15 +20,26 @@ class InProcess:
     def __init__(self) -> None:
         self._open: dict[tuple[str, int], InProcessListener] = {}
 
-    def listen(self, host: Host, port: int, app: WsgiApp, *, tls: bool, asgi: Any = None) -> "InProcessListener":
+    def listen(
+        self, host: Host, port: int, app: WsgiApp, *, tls: bool, asgi: Any = None, clients: bytes | None = None
+    ) -> "InProcessListener":
         if (host.name, port) in self._open:
             raise OSError(f"port {port} of {host.name} is taken by another listener of this estate")
-        listener = InProcessListener(self, host, port, app, tls)
+        listener = InProcessListener(self, host, port, app, tls, clients)
         self._open[host.name, port] = listener
         return listener
 
-    def connection(self, source: Host, destination: str, port: int, *, tls: bool, timeout: float) -> "InProcessConnection":
-        return InProcessConnection(self, source, destination, port, tls)
+    def connection(
+        self,
+        source: Host,
+        destination: str,
+        port: int,
+        *,
+        tls: bool,
+        timeout: float,
+        identity: ClientIdentity | None = None,
+    ) -> "InProcessConnection":
+        return InProcessConnection(self, source, destination, port, tls, identity)
 
     def forget(self, host: Host) -> None:
         for key in [key for key in self._open if key[0] == host.name]:
@@ -37,8 +52,20 @@ class InProcess:
 class InProcessListener:
     """An open port of the virtual way."""
 
-    def __init__(self, transport: InProcess, host: Host, port: int, app: WsgiApp, tls: bool):
+    def __init__(self, transport: InProcess, host: Host, port: int, app: WsgiApp, tls: bool, clients: bytes | None = None):
         self.transport, self.host, self.port, self.actual, self.app, self.tls = transport, host, port, port, app, tls
+        self._clients = clients
+        self._known: dict[ClientIdentity, bytes] = {}
+
+    def certificate_of(self, identity: ClientIdentity | None) -> bytes:
+        """The client's certificate (DER) as a handshake lets it through; empty where none is asked for. Raises `ssl.SSLError`."""
+        if self._clients is None:
+            return b""
+        if identity is None:
+            raise ssl.SSLError(f"{self.host.name}:{self.port} wants a certificate of the client")
+        if identity not in self._known:
+            self._known[identity] = _verified(identity, self._clients)
+        return self._known[identity]
 
     def close(self) -> None:
         if self.transport._open.get((self.host.name, self.port)) is self:
@@ -48,8 +75,16 @@ class InProcessListener:
 class InProcessConnection:
     """What `http.client.HTTPConnection` is, as far as client libraries use it."""
 
-    def __init__(self, transport: InProcess, source: Host, destination: str, port: int, tls: bool):
-        self._transport, self._source = transport, source
+    def __init__(
+        self,
+        transport: InProcess,
+        source: Host,
+        destination: str,
+        port: int,
+        tls: bool,
+        identity: ClientIdentity | None = None,
+    ):
+        self._transport, self._source, self._identity = transport, source, identity
         self.host, self.port, self._tls = destination, port, tls
         self.sock: Any = None
         self._response: InProcessResponse | None = None
@@ -76,6 +111,7 @@ class InProcessConnection:
         data = _as_bytes(body)
         sent = dict(headers or {})
         environ = _environ(method, url, data, sent, self._source, target, self.port, self._tls)
+        environ["drillbed.certificate"] = listener.certificate_of(self._identity)
         self._response = _call(listener.app, environ)
         self.sock = self
         request_bytes = len(method) + len(url) + 12 + sum(len(k) + len(v) + 4 for k, v in sent.items()) + len(data)
@@ -116,6 +152,19 @@ class InProcessResponse:
 
     def close(self) -> None:
         self._body.close()
+
+
+def _verified(identity: ClientIdentity, authority: bytes) -> bytes:
+    """What a handshake would check: the key is that of the certificate, and the authority has signed it."""
+    try:
+        shown = load_pem_x509_certificate(identity.certificate)
+        shown.verify_directly_issued_by(load_pem_x509_certificate(authority))
+        private = load_pem_private_key(identity.key, None)
+    except (ValueError, TypeError, InvalidSignature) as fault:
+        raise ssl.SSLError(f"the certificate of the client is refused: {fault}") from None
+    if private.public_key() != shown.public_key():
+        raise ssl.SSLError("the client does not hold the key of its certificate")
+    return shown.public_bytes(Encoding.DER)
 
 
 def _as_bytes(body: Any) -> bytes:

@@ -10,6 +10,7 @@ documented one in any case.
 import asyncio
 import concurrent.futures
 import errno
+import hashlib
 import http.client
 import socket
 import ssl
@@ -24,7 +25,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emulators.http.bridge import Bridge
-from emulators.network import Host, Unreachable, WsgiApp
+from emulators.network import ClientIdentity, Host, Unreachable, WsgiApp
 
 #: A listener on a kept connection must not close it while an estate is busy elsewhere.
 KEEP_ALIVE_SECONDS = 3600
@@ -45,7 +46,7 @@ class Authorities:
         self.given: tuple[Path, Path] | None = None
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._made: dict[str, Any] = {}
-        self._clients: dict[str, ssl.SSLContext] = {}
+        self._clients: dict[tuple[str, ClientIdentity | None], ssl.SSLContext] = {}
 
     def bundle(self, authority: str = "estate") -> Path:
         """The PEM file of an authority: what a client has to trust."""
@@ -63,11 +64,22 @@ class Authorities:
         key.write_bytes(issued.private_key_pem.bytes())
         return certificate, key
 
-    def client(self, authority: str) -> ssl.SSLContext:
-        """What a client that trusts `authority` alone uses. Names are checked."""
-        if authority not in self._clients:
-            self._clients[authority] = ssl.create_default_context(cafile=str(self.bundle(authority)))
-        return self._clients[authority]
+    def client(self, authority: str, identity: ClientIdentity | None = None) -> ssl.SSLContext:
+        """What a client that trusts `authority` alone uses. Names are checked. `identity` is what it shows of itself."""
+        key = (authority, identity)
+        if key not in self._clients:
+            context = ssl.create_default_context(cafile=str(self.bundle(authority)))
+            if identity is not None:
+                context.load_cert_chain(self.kept(identity.certificate + identity.key))
+            self._clients[key] = context
+        return self._clients[key]
+
+    def kept(self, pem: bytes) -> Path:
+        """A file with this, for who takes files only."""
+        path = self.folder / f"{hashlib.sha256(pem).hexdigest()[:32]}.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(pem)
+        return path
 
     def _authority(self, name: str) -> Any:
         if name not in self._made:
@@ -88,11 +100,13 @@ class Sockets:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def listen(self, host: Host, port: int, app: WsgiApp, *, tls: bool, asgi: Any = None) -> "SocketListener":
+    def listen(
+        self, host: Host, port: int, app: WsgiApp, *, tls: bool, asgi: Any = None, clients: bytes | None = None
+    ) -> "SocketListener":
         if (host.name, port) in self._open:
             raise PortTakenError(f"port {port} of {host.name} is taken by another listener of this estate")
         bound = _bind(host.address, port)
-        listener = SocketListener(self, host, port, bound, app, tls, asgi)
+        listener = SocketListener(self, host, port, bound, app, tls, asgi, clients)
         self._open[host.name, port] = listener
         listener.start(self._running_loop())
         return listener
@@ -106,8 +120,17 @@ class Sockets:
         listener = self._open.get((host.name, port))
         return (listener.address, listener.actual) if listener is not None else self._external.get((host.name, port))
 
-    def connection(self, source: Host, destination: str, port: int, *, tls: bool, timeout: float) -> http.client.HTTPConnection:
-        context = self.authorities.client(source.authority) if tls else None
+    def connection(
+        self,
+        source: Host,
+        destination: str,
+        port: int,
+        *,
+        tls: bool,
+        timeout: float,
+        identity: ClientIdentity | None = None,
+    ) -> http.client.HTTPConnection:
+        context = self.authorities.client(source.authority, identity) if tls else None
         return SocketConnection(self, source, destination, port, context, timeout)
 
     def forget(self, host: Host) -> None:
@@ -170,12 +193,24 @@ def _bind(address: str, port: int) -> socket.socket:
 class SocketListener:
     """One listening port, served by uvicorn on the estate's loop."""
 
-    def __init__(self, transport: Sockets, host: Host, port: int, bound: socket.socket, app: WsgiApp, tls: bool, asgi: Any):
+    def __init__(
+        self,
+        transport: Sockets,
+        host: Host,
+        port: int,
+        bound: socket.socket,
+        app: WsgiApp,
+        tls: bool,
+        asgi: Any,
+        clients: bytes | None = None,
+    ):
         self.transport, self.host, self.port, self.tls = transport, host, port, tls
         self.address, self.actual = bound.getsockname()[:2]
         self._socket = bound
         self._bridge = Bridge(_named(host, port, app, tls), workers=8)
         files = _certificate(transport.authorities, host) if tls else {}
+        if clients is not None:
+            files |= {"ssl_ca_certs": str(transport.authorities.kept(clients)), "ssl_cert_reqs": ssl.CERT_REQUIRED}
         config = uvicorn.Config(
             _bare(host, port, asgi, _watched(self._bridge), tls) if asgi is not None else _watched(self._bridge),
             http=_Protocol,
@@ -225,7 +260,13 @@ class _Protocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, whose writes of one turn of the loop leave as one: head and body are one TLS record."""
 
     def connection_made(self, transport: Any) -> None:
+        handshake = transport.get_extra_info("ssl_object")
+        self._shown = (handshake.getpeercert(binary_form=True) if handshake is not None else None) or b""
         super().connection_made(cast(Any, Gathered(transport, self.loop)))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast(dict[str, Any], self.scope)["drillbed.certificate"] = self._shown
 
 
 class Gathered:
@@ -309,6 +350,7 @@ def _named(host: Host, port: int, app: WsgiApp, tls: bool) -> WsgiApp:
         network = host.network
         peer = network.find(environ.get("REMOTE_ADDR", ""))
         environ["drillbed.peer"] = peer.name if peer else "operator"
+        environ["drillbed.certificate"] = environ.get("asgi.scope", {}).get("drillbed.certificate", b"")
         if peer is None:
             sent = int(environ.get("CONTENT_LENGTH") or 0)
             network.record("operator", host.name, port, tls=tls, sent=sent, received=0)

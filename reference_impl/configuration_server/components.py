@@ -21,6 +21,7 @@ from reference_impl.configuration_server.site import (
     Site,
     component_key,
 )
+from reference_impl.identity import KEY_BYTES, Authority, new_authority
 from reference_impl.wire import Refusal, Request, Route, WireApp
 
 HEARTBEAT_SECONDS = 30
@@ -70,6 +71,7 @@ def _register(site: Site, request: Request) -> Document:
     role, machine_id, zone = request.field("role"), str(request.field("machineId")).lower(), said.get("zone", ONPREM)
     if role not in HEARTBEAT_FIELDS or zone not in (ONPREM, AZURE) or not machine_id:
         raise Refusal(400, "Malformed", "role, machineId or zone has no meaning here")
+    shown = said.get("publicKey")
     seat = {name: said.get(name) or default for name, default in SEAT_FIELDS.items()}
     for name, default in SEAT_FIELDS.items():
         if not isinstance(seat[name], type(default)):
@@ -84,7 +86,32 @@ def _register(site: Site, request: Request) -> Document:
         site.documents.put("component", key, component)
         site.tokens[_digest(token)] = (key, zone)
         site.reports[key, zone] = Report(site.clock.now(), {"machines": [], "symptoms": [], "protection": None})
-    return {"id": component["id"], "token": token, "heartbeatSeconds": HEARTBEAT_SECONDS}
+    answer = {"id": component["id"], "token": token, "heartbeatSeconds": HEARTBEAT_SECONDS}
+    return answer | _certificate(site, f"{role} {machine_id}", shown)
+
+
+def _certificate(site: Site, name: str, public_key: object) -> Document:
+    """Who gets in on 9443: the authority's own certificate, and one for the key of the component (NET-012)."""
+    authority = _authority(site)
+    if not isinstance(public_key, str):
+        return {"authority": authority.certificate}
+    try:
+        signed = authority.sign(public_key, name, site.clock.random_bytes(16))
+    except ValueError:
+        raise Refusal(400, "Malformed", "publicKey is not an Ed25519 key in base64") from None
+    return {"authority": authority.certificate, "certificate": signed}
+
+
+def _authority(site: Site) -> Authority:
+    """The authority of this configuration server; it is made once and stays with its documents."""
+    with site.lock:
+        kept = site.documents.get("authority", "clients")
+        if kept is None:
+            seed = site.clock.random_bytes(KEY_BYTES)
+            made = new_authority(seed, site.clock.random_bytes(16), f"components of {site.name}")
+            kept = {"seed": seed.hex(), "certificate": made.certificate}
+            site.documents.put("authority", "clients", kept)
+        return Authority(bytes.fromhex(kept["seed"]), kept["certificate"])
 
 
 def _component(site: Site, role: str, machine_id: str) -> Document:

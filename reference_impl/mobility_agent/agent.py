@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reference_impl import wire
+from reference_impl import identity, wire
 from reference_impl.mobility_agent.replication import Replication
 from reference_impl.mobility_agent.stream import write_file
 from reference_impl.outside import Clock, Guest, Host, Process
@@ -48,12 +48,14 @@ class Agent:
         self.replication: Replication | None = None
         self.stopped_generation = 0  #: of the protection that was stopped, 0 for none
         self._clean, self._saved = False, ""
+        self._identity: identity.Identity | None = None
 
     # life ------------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin: capture at once if this machine was protected before, then talk to the configuration server."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._identity = identity.kept(self.folder / "identity.json")
         self._restore()
         self.guest.on_shutdown(self._shutting_down)
         self.clock.spawn(self._control(), name="control")
@@ -98,14 +100,25 @@ class Agent:
     def _register(self) -> bool:
         said = {"passphrase": self._passphrase, "role": "agent", "machineId": self.guest.machine_id, "name": self.guest.name}
         said |= {"address": self.host.address or self.host.name, "version": self.version, "osType": self.guest.os_type}
+        seed = self.clock.random_bytes(identity.KEY_BYTES)
         listing = {"zone": self.side, "port": self.rules.group_port, "disks": self._listing()}
         try:
-            answer = self._server.call("POST", "/register", said | listing)
-        except (OSError, wire.Refused):
+            answer = self._server.call("POST", "/register", said | listing | {"publicKey": identity.public_key(seed)})
+            self._take_identity(seed, answer.get("certificate"))
+        except (OSError, wire.Refused, ValueError):
             return False
         self.id, self._server.token = str(answer["id"]), str(answer["token"])
         self._heartbeat_seconds = float(answer.get("heartbeatSeconds", 30))
         return True
+
+    def _take_identity(self, seed: bytes, certificate: object) -> None:
+        """What is shown on 9443; it outlives a restart of the agent, as its settings do. Raises `ValueError`, `OSError`."""
+        if not isinstance(certificate, str):
+            return
+        self._identity = identity.identity_of(seed, certificate)
+        if self.replication is not None:
+            self.replication.shipping.identity = self._identity
+        identity.keep(self.folder / "identity.json", self._identity)
 
     def _beat(self) -> None:
         try:
@@ -161,6 +174,7 @@ class Agent:
             journal_bytes=self._journal_bytes,
             changed=self._save,
         )
+        replication.shipping.identity = self._identity
         replication.attach()
         return replication
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from reference_impl import wire
 from reference_impl.alarm import Alarm
+from reference_impl.identity import Identity
 from reference_impl.mobility_agent.driver import Driver
 from reference_impl.mobility_agent.stream import SEGMENT_BYTES, Sealed, Stream
 from reference_impl.outside import Clock, Host
@@ -49,6 +50,7 @@ class Shipping:
     at_once: bool = True  #: the rule `ship_at_once`
     unreachable: bool = False
     acknowledged: int = 0
+    identity: Identity | None = None  #: what the process server is shown
     another: bool = False  #: another agent sends for this machine; only a new copy takes over again
     stream_id: str = field(init=False)  #: of this run of the agent: the process server takes segments of one only
     _bound: bool = False
@@ -188,7 +190,7 @@ class Shipping:
         return reply.body if reply.status == 200 and len(reply.body) % DIGEST == 0 else "later"
 
     def _client(self) -> wire.Client:
-        return wire.Client(self.host, f"https://{self.door.address}:{self.door.port}", self.door.token)
+        return wire.Client(self.host, f"https://{self.door.address}:{self.door.port}", self.door.token, self.identity)
 
     def _base(self) -> str:
         return f"/machines/{wire.part(self.stream.machine_id)}/generations/{self.stream.generation}"

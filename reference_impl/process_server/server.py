@@ -5,12 +5,14 @@ Handlers only change state and files; whatever goes out to others happens on the
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from reference_impl import records, wire
 from reference_impl.alarm import Alarm
+from reference_impl.identity import name_on
 from reference_impl.outside import Clock, Host, Listener, OpenStore, Process
 from reference_impl.process_server.cache import Lane, Room, open_lane, write_whole
 from reference_impl.process_server.crew import Crew
@@ -80,7 +82,7 @@ class ProcessServer:
         )
         self._server = wire.Client(host, configuration_server_url.rstrip("/"))
         self.id, self._heartbeat_seconds, self._failures, self._full = "", 30.0, 0, False
-        self._disk_full = False
+        self._disk_full, self._authority = False, ""
         self.machines: dict[tuple[str, int], Machine] = {}
         self._listener: Listener | None = None
         self._saved, self._sync = "", sync
@@ -89,10 +91,11 @@ class ProcessServer:
     # life ------------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Listen and register. Raises `OSError` when the port is taken."""
+        """Register and listen; one that was registered before listens at once. Raises `OSError` when its folder is of no use."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._restore()
-        self._listener = self.host.listen(self.port, self._application())
+        with suppress(OSError):
+            self._listen((self.folder / "authority.pem").read_text())
         self.clock.spawn(self._control(), name="control")
 
     def stop(self) -> None:
@@ -126,11 +129,26 @@ class ProcessServer:
         said |= {"address": self.host.address or self.host.name, "version": self.version, "osType": "WINDOWS"}
         try:
             answer = self._server.call("POST", "/register", said | {"zone": self.zone, "port": self.port})
-        except (OSError, wire.Refused):
+            self._listen(str(answer["authority"]))
+        except (OSError, wire.Refused, KeyError):
             return False
         self.id, self._server.token = str(answer["id"]), str(answer["token"])
         self._heartbeat_seconds = float(answer.get("heartbeatSeconds", 30))
         return True
+
+    def _listen(self, authority: str) -> None:
+        """Open the port of the data for agents that this authority has signed. Raises `OSError` when the port is taken."""
+        if self._listener is not None and self._authority == authority:
+            return
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self._listener = self.host.listen(self.port, self._application(), clients=authority.encode())
+        self._authority = authority
+        try:
+            write_whole(self.folder / "authority.pem", authority.encode())
+        except OSError:
+            self._disk_full = True  # after a kill it will not listen before it has registered
 
     def _beat(self) -> None:
         try:
@@ -279,10 +297,12 @@ class ProcessServer:
         )
 
     def _authorize(self, request: Request) -> Machine:
-        """Only machines that the configuration server named, each with its own token."""
+        """Only machines that the configuration server named, each with its own certificate and token."""
         generation = request.params["generation"]
         machine_id = request.params["machineId"]
         machine = self.machines.get((machine_id, int(generation))) if generation.isdecimal() else None
+        if name_on(request.certificate) != f"agent {machine_id}":
+            raise Refusal(403, "NotYours", "the certificate is for another machine")
         if machine is not None and wire.same(request.token, str(machine.settings["agentToken"])):
             return machine
         raise Refusal(401, "Unauthorized", "this machine and generation are not served with that token")

@@ -5,9 +5,11 @@ import json
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import trustme
 
 from emulators.http.inprocess import InProcess
 from emulators.http.sockets import PortTakenError, Sockets
@@ -153,3 +155,35 @@ def test_a_name_below_a_wildcard_finds_its_host(place: Place, network: Network) 
     assert network.flows()[0].destination == "storage"
     with pytest.raises(Unreachable, match="no host is named"):
         web.request("GET", "https://cache1.other.drillbed/")
+
+
+@dataclass(frozen=True)
+class Shown:
+    certificate: bytes
+    key: bytes
+
+
+def signed_by(authority: trustme.CA) -> Shown:
+    issued = authority.issue_cert(common_name="agent 7")
+    return Shown(b"".join(part.bytes() for part in issued.cert_chain_pems), issued.private_key_pem.bytes())
+
+
+def test_a_port_may_ask_for_the_certificate_of_the_client(network: Network, place: Callable[..., Host]) -> None:
+    ours, others = trustme.CA(), trustme.CA()
+    server, client = place("server", AZURE_PUBLIC), place("client", AZURE_PUBLIC)
+    seen: list[bytes] = []
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        seen.append(environ["drillbed.certificate"])
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"in"]
+
+    server.listen(9443, app, clients=ours.cert_pem.bytes())
+    good, foreign = signed_by(ours), signed_by(others)
+    assert client.request("GET", "https://server:9443/", identity=good).body == b"in"
+    for shown in (None, foreign):
+        with pytest.raises((ssl.SSLError, ConnectionError)):  # how a handshake ends differs with the way
+            client.request("GET", "https://server:9443/", identity=shown)
+    assert client.request("GET", "https://server:9443/", identity=good).body == b"in"
+    assert len(seen) == 2
+    assert b"agent 7" in seen[0]

@@ -18,6 +18,7 @@ from emulators.guest.workload import Workload
 from emulators.http.inprocess import InProcess
 from emulators.network import AZURE_PUBLIC, AZURE_VNET, ONPREM, Network
 from reference_impl import wire
+from reference_impl.identity import Identity, identity_of, new_authority, public_key
 from reference_impl.mobility_agent import Agent
 from reference_impl.process_server import ProcessServer
 from reference_impl.replica import ReplicaWorker
@@ -48,6 +49,7 @@ class FakeControl:
     """Stands in for the configuration server towards agents and process servers."""
 
     def __init__(self) -> None:
+        self.authority = new_authority(bytes(range(32)), bytes(16), "components of the lab")
         self.names: dict[str, tuple[str, str]] = {}
         self.beats: dict[str, dict[str, Any]] = {}
         self.protections: dict[str, dict[str, Any]] = {}
@@ -64,7 +66,10 @@ class FakeControl:
         name = f"{said['role']}-{said['machineId']}"
         token = f"token of {name}"
         self.names[token] = (said["role"], said["machineId"])
-        return {"id": name, "token": token, "heartbeatSeconds": 30}
+        answer = {"id": name, "token": token, "heartbeatSeconds": 30, "authority": self.authority.certificate}
+        if said["role"] == "agent":
+            answer["certificate"] = self.authority.sign(said["publicKey"], f"agent {said['machineId']}", bytes(16))
+        return answer
 
     def _who(self, request: Request) -> tuple[str, str]:
         if request.token not in self.names:
@@ -340,8 +345,13 @@ class PlaneLab:
         assert result["state"] == "succeeded", result
         return self.promote(guest, result["output"]["pointId"])
 
-    def client(self, host: str) -> wire.Client:
-        return wire.Client(self.hosts[host], "https://process-server:9443")
+    def identity(self, machine_id: str) -> Identity:
+        """A certificate for a machine, as a registration brings it."""
+        seed = bytes(reversed(range(32)))
+        return identity_of(seed, self.control.authority.sign(public_key(seed), f"agent {machine_id}", bytes(16)))
+
+    def client(self, host: str, identity: Identity | None = None) -> wire.Client:
+        return wire.Client(self.hosts[host], "https://process-server:9443", identity=identity)
 
 
 def group_of(guest: GuestMachine, members: Sequence[GuestMachine], group_id: str = "g-1") -> dict[str, Any]:

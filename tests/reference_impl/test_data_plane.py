@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import ssl
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from plane_lab import MIB, PlaneLab, bytes_of, pattern
 from emulators.guest import vhd
 from emulators.guest.devices import MemoryDevice
 from emulators.guest.workload import read_workload
+from reference_impl.identity import Identity, identity_of, new_authority, public_key
 from reference_impl.rules import Rules
 
 
@@ -328,8 +330,17 @@ def test_nobody_else_is_let_in_on_9443(lab: PlaneLab) -> None:
     guest = lab.add_machine("db", {0: MIB})
     lab.protect(guest)
     lab.wait_for_points(guest, 1)
-    client = lab.client("configuration-server")
     path = f"/machines/{guest.machine_id}/generations/1/position"
+    stranger = new_authority(bytes(32), bytes(16), "components of the lab")  # the same name, another key
+    foreign = identity_of(bytes(32), stranger.sign(public_key(bytes(32)), f"agent {guest.machine_id}", bytes(16)))
+    stolen = Identity(lab.identity(guest.machine_id).certificate, foreign.key)  # a certificate without its key
+    for shown in (None, foreign, stolen):
+        with pytest.raises(ssl.SSLError):
+            lab.client("configuration-server", shown).send("GET", path)
+    other = lab.client("configuration-server", lab.identity("00000000-0000-4000-8000-000000000000"))
+    other.token = f"agent {guest.machine_id}"
+    assert other.send("GET", path).status == 403  # another machine's, although it knows the token
+    client = lab.client("configuration-server", lab.identity(guest.machine_id))
     assert client.send("GET", path).status == 401
     client.token = "guess"
     assert client.send("GET", path).status == 401
