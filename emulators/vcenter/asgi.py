@@ -20,6 +20,8 @@ from emulators.vcenter.web import XML, slices
 _WORKERS = 8
 #: Real seconds after which a waiter looks at the clock in any case: emulated time may be moved by hand.
 _POLL = 5.0
+#: A body up to this size is waited for in the loop.
+_SOON_HERE = 64 * 1024
 #: Real seconds without a byte after which an upload is given up.
 _STALLED = 60.0
 #: Answers up to this size are sent in one piece.
@@ -147,7 +149,7 @@ async def _gathered(headers: dict[bytes, bytes], receive: Any) -> Any:
     """A source of the request's body for the WSGI face, whose threads are few. A small body is read before one of them is taken;
     a large one is given up when nothing of it has come for a while."""
     told = headers.get(b"content-length", b"0" if b"transfer-encoding" not in headers else b"")
-    if told.isdigit() and int(told) <= parse.MAX_BODY:
+    if told.isdigit() and int(told) <= _SOON_HERE:
         body = await _body(headers, receive) or b""
         first = [{"type": "http.request", "body": body, "more_body": False}]
 

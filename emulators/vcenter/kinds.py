@@ -131,12 +131,15 @@ _KINDS: dict[str, Kind] = {
     "DistributedVirtualPortgroup": Kind(
         switch.PORTGROUP_PROPERTIES,
         switch.PORTGROUP_OPERATIONS,
+        volatile=frozenset({"vm"}),
         privileges={
             **_entity("DVPortgroup.Modify", "DVPortgroup.Delete"),
             "ReconfigureDVPortgroup_Task": needs("DVPortgroup.Modify"),
         },
     ),
-    "EnvironmentBrowser": Kind(environment.ENVIRONMENT_PROPERTIES, environment.ENVIRONMENT_OPERATIONS),
+    "EnvironmentBrowser": Kind(
+        environment.ENVIRONMENT_PROPERTIES, environment.ENVIRONMENT_OPERATIONS, volatile=frozenset({"datastoreBrowser"})
+    ),
     "EventHistoryCollector": Kind(
         event_manager.COLLECTOR_PROPERTIES, event_manager.COLLECTOR_OPERATIONS, volatile=frozenset({"latestPage"})
     ),
@@ -182,8 +185,18 @@ _KINDS: dict[str, Kind] = {
     "LicenseAssignmentManager": Kind(operations=licenses.ASSIGNMENT_OPERATIONS),
     "LicenseManager": Kind(licenses.LICENSES_PROPERTIES, licenses.LICENSES_OPERATIONS),
     "ListView": Kind(views.LIST_PROPERTIES, views.LIST_OPERATIONS, volatile=frozenset({"view"})),
-    "Network": Kind(NETWORK_PROPERTIES, switch.NETWORK_OPERATIONS, privileges=_entity("Network.Assign", "Network.Delete")),
-    "OpaqueNetwork": Kind(NETWORK_PROPERTIES, switch.NETWORK_OPERATIONS, privileges=_entity("Network.Assign", "Network.Delete")),
+    "Network": Kind(
+        NETWORK_PROPERTIES,
+        switch.NETWORK_OPERATIONS,
+        volatile=frozenset({"vm"}),
+        privileges=_entity("Network.Assign", "Network.Delete"),
+    ),
+    "OpaqueNetwork": Kind(
+        NETWORK_PROPERTIES,
+        switch.NETWORK_OPERATIONS,
+        volatile=frozenset({"vm"}),
+        privileges=_entity("Network.Assign", "Network.Delete"),
+    ),
     "OptionManager": Kind(
         options.OPTIONS_PROPERTIES, options.OPTIONS_OPERATIONS, privileges={"UpdateOptions": needs("Global.Settings")}
     ),
@@ -194,6 +207,7 @@ _KINDS: dict[str, Kind] = {
     "ResourcePool": Kind(
         resource_pool.POOL_PROPERTIES,
         {**pools.POOL_OPERATIONS, **vm_register.REGISTER_CHILD_OPERATIONS, **vm_export.IMPORT_OPERATIONS},
+        volatile=frozenset({"runtime", "summary"}),
         privileges={**_entity("Resource.RenamePool", "Resource.DeletePool"), **_POOL_PRIVILEGES},
     ),
     "SearchIndex": Kind(operations=search_index.SEARCH_OPERATIONS),
@@ -263,10 +277,13 @@ _KINDS: dict[str, Kind] = {
     "VmwareDistributedVirtualSwitch": Kind(
         switch.SWITCH_PROPERTIES,
         switch.SWITCH_OPERATIONS,
+        volatile=frozenset({"summary"}),
         privileges={**_entity("DVSwitch.Modify", "DVSwitch.Delete"), "ReconfigureDvs_Task": needs("DVSwitch.Modify")},
     ),
     "VirtualMachineSnapshot": Kind(
-        SNAPSHOT_PROPERTIES, {**vm_snapshots.SNAPSHOT_OPERATIONS, **vm_export.EXPORT_OF_SNAPSHOT}, volatile=frozenset({"config"})
+        SNAPSHOT_PROPERTIES,
+        {**vm_snapshots.SNAPSHOT_OPERATIONS, **vm_export.EXPORT_OF_SNAPSHOT},
+        volatile=frozenset({"config", "childSnapshot"}),
     ),
 }
 

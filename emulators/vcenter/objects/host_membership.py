@@ -148,9 +148,12 @@ def join(inventory: Inventory, cluster: ClusterComputeResource, host: HostSystem
     """Move a host with its machines into a cluster; the machines go to `pool`, or to the root pool."""
     old = inventory.find(host.parent.moid)
     old.hosts.remove(ref(host))
+    pools = {cluster.pool.moid}
     for vm in machines_on(inventory, host):
+        pools.add(vm.pool.moid)
         vm.pool = ref(pool) if pool is not None else cluster.pool
         vm.environment_browser = Ref("EnvironmentBrowser", f"envbrowser-{cluster.moid}")
+        pools.add(vm.pool.moid)
         inventory.change(vm, "resourcePool", "environmentBrowser")
     host.parent = ref(cluster)
     cluster.hosts.append(ref(host))
@@ -159,7 +162,8 @@ def join(inventory: Inventory, cluster: ClusterComputeResource, host: HostSystem
         theirs += [one for one in mine if one not in theirs]
     for compute in (old, cluster):
         inventory.change(compute, "host", "summary", "datastore", "network")
-    inventory.change(inventory.find(cluster.pool.moid), "vm")
+    for moid in sorted(pools):
+        inventory.change(inventory.find(moid), "vm")
     inventory.change(host, "parent")
     if old.kind == "ComputeResource":
         _remove_frame(inventory, old)

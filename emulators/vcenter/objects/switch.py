@@ -351,7 +351,11 @@ def create(call: Call, folder: Any, args: Any) -> Work:
         _member(call.inventory, switch, member)
     if config["maxMtu"]:
         switch.mtu = config["maxMtu"]
-    call.inventory.events.post("DvsCreatedEvent", f"A vSphere Distributed Switch {name} was created.", user=call.user)
+    text, parent = (
+        f"A vSphere Distributed Switch {name} was created.",
+        Record("FolderEventArgument", name=folder.name, folder=ref(folder)),
+    )
+    call.inventory.events.post("DvsCreatedEvent", text, user=call.user, parent=parent)
     return ref(switch)
 
 

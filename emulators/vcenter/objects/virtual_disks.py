@@ -239,6 +239,7 @@ def rename_uuid(disk: Disk, uuid: str) -> None:
     """Give a disk another UUID."""
     base = disk.layers[0]
     base.descriptor.uuid = uuid
+    disk.revision += 1  # so that machines that have it are read anew
     write_descriptor(base.path, base.descriptor)
 
 

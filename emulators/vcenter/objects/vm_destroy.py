@@ -54,8 +54,11 @@ def take_out(call: Call, vm: VirtualMachine, *, with_files: bool) -> None:
     if parent is not None and ref(vm) in parent.children:
         parent.children.remove(ref(vm))
         inventory.change(parent, "childEntity")
+    networks = [one for one in map(inventory.find, (one.moid for one in inventory.find(vm.host.moid).networks)) if vm.is_on(one)]
     inventory.remove(vm)
     vm.disks = {}
+    for network in networks:
+        inventory.change(network, "vm")
     for place in (vm.pool, vm.host, vm.datastore):
         inventory.change(inventory.find(place.moid), "vm")
 

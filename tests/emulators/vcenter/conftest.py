@@ -8,8 +8,12 @@ from vcenter_lab import Site
 @pytest.fixture
 def site(tmp_path):
     made = Site(tmp_path)
+    made.check_kept()
     yield made
-    made.vcenter.close()
+    try:
+        made.check_kept()
+    finally:
+        made.vcenter.close()
 
 
 @pytest.fixture

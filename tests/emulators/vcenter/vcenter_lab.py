@@ -1,6 +1,7 @@
 """A vCenter in virtual time, and unmodified pyVmomi talking to it through the estate's network."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,8 @@ from pyVmomi import SoapStubAdapter, vim
 from emulators.clock import Clock
 from emulators.http.inprocess import InProcess
 from emulators.network import ONPREM, Network
-from emulators.vcenter import DiskSpec, VCenter
+from emulators.vcenter import DiskSpec, VCenter, properties
+from emulators.vcenter.inventory import Call
 
 USERS = {
     "administrator@vsphere.local": ("Secret1!", "Admin"),
@@ -59,7 +61,8 @@ class Guests:
 class Site:
     """One vCenter with machines web (one disk) and db (two disks)."""
 
-    def __init__(self, folder: Any, seed: int = 7, **options: Any):
+    def __init__(self, folder: Any, seed: int = 7, *, kept: bool = True, **options: Any):
+        self.kept = kept  #: whether all that is read is held against what is kept, after each task
         self.clock = Clock(seed=seed)
         self.network = Network(self.clock, InProcess())
         self.client = self.network.host("configuration-server", ONPREM)
@@ -79,10 +82,18 @@ class Site:
     def wait(self, task: Any, seconds: float = 600) -> Any:
         """Let time pass until the task ends; its result, or its fault raised."""
         assert self.clock.wait_until(lambda: task.info.state in ("success", "error"), seconds=seconds)
+        if self.kept:
+            self.check_kept()
         info = task.info
         if info.state == "error":
             raise info.error
         return info.result
+
+    def check_kept(self) -> None:
+        """No property is served from before a change: everything is read again after each task and at the end of a test."""
+        found = stale(self.vcenter.inventory)
+        assert not found, "\n".join(found)
+        read_all(self.vcenter.inventory)
 
     def vm(self, instance: Any, name: str) -> Any:
         found = instance.content.searchIndex.FindByInventoryPath(f"DC0/vm/{name}")
@@ -113,3 +124,32 @@ def events(si: Any, entity: Any) -> list[str]:
 def macs(vm: Any) -> list[str]:
     """The addresses of a machine's network cards."""
     return [one.macAddress for one in vm.config.hardware.device if isinstance(one, vim.vm.device.VirtualEthernetCard)]
+
+
+#: What goes on with time, whatever happens to the object.
+_TIMES = re.compile(rb"<(timestamp|uptimeSeconds|overallCpuUsage|serverClock)>[^<]*<")
+
+
+def stale(inventory: Any) -> list[str]:
+    """The properties of which old XML would be served: what is kept of them is not what they are now."""
+    found = []
+    with inventory.lock:
+        call = Call(inventory, None)
+        for managed in inventory.objects():
+            for path in list(managed.cache):
+                kept = properties.prop_set(call, managed, path)
+                managed.cache.pop(path, None)
+                fresh = properties.prop_set(call, managed, path)
+                if _TIMES.sub(b"", kept or b"") != _TIMES.sub(b"", fresh or b""):
+                    found.append(f"{managed.moid} {path}:\n{kept!r}\n{fresh!r}")
+    return found
+
+
+def read_all(inventory: Any) -> None:
+    """Read every property of every object once, so that `stale` knows of all of them."""
+    with inventory.lock:
+        call = Call(inventory, None)
+        for managed in inventory.objects():
+            for name in properties.every(call, managed):
+                if name not in inventory.kinds[managed.kind].personal:
+                    properties.prop_set(call, managed, name)
