@@ -83,6 +83,7 @@ class SiteRecovery:
         for provider in _PROVIDERS:
             arm.register(provider(self.service))
         self.service.scope.every(HEALTH_SECONDS, self._look, name="health")
+        self.service.scope.every(self.service.rules.target_look_seconds, self._look_at_targets, name="targets")
 
     def refuse_deletion(self, vault: Resource) -> None:
         """For `Vaults.before_delete`: a vault that still has servers is not deleted."""
@@ -95,6 +96,11 @@ class SiteRecovery:
         key = vault.id.lower()
         self.service.vaults.pop(key, None)
         self.service.components = {one: c for one, c in self.service.components.items() if c.vault != key}
+
+    def _look_at_targets(self) -> None:
+        with self.service.lock:
+            for vault in self.service.vaults.values():
+                health.look_at_targets(self.service, vault)
 
     def _look(self) -> None:
         with self.service.lock:

@@ -158,6 +158,8 @@ def start(run: Run, task: int) -> Work:
     """Create and start the Azure virtual machine (FO-013)."""
     assert run.placement is not None, "prepare comes first"
     with run.job.task(task):
+        if run.item.os_type == "LINUX" or run.item.protectable.get("vCenterId") is None:  # FO-019
+            yield from run.job.rest(run.service.rules.conversion_seconds)
         yield from targets.create(run.service, run.item, run.wanted, run.placement)
         run.job.check()
 

@@ -124,6 +124,42 @@ HEALTH: dict[str, HealthKind] = {
         "See the job.",
         "Disable replication, mend the cause, enable again.",
     ),
+    "no-app-point": HealthKind(
+        "325092",
+        "Warning",
+        "No recent application-consistent recovery point.",
+        "The machine cannot make them, or processing stands still.",
+        "Check the snapshot service or the scripts of the machine.",
+    ),
+    "no-app-point-on-site": HealthKind(
+        "531006",
+        "Warning",
+        "No recent application-consistent recovery point on the site.",
+        "The Azure virtual machine cannot make them.",
+        "Fail back to a crash-consistent point.",
+    ),
+    "no-app-point-classic": HealthKind(
+        "78144",
+        "Warning",
+        "No recent application-consistent recovery point.",
+        "The machine cannot make them, or processing stands still.",
+        "Check the snapshot service or the scripts of the machine.",
+    ),
+    "newer-component": HealthKind(
+        "ComponentVersionNewer",
+        "Critical",
+        "The master target is newer than the configuration server.",
+        "Components may be of the same or an older version.",
+        "Update the configuration server.",
+    ),
+    "target-missing": HealthKind(
+        "TargetResourceMissing",
+        "Warning",
+        "A resource that a failover needs does not exist.",
+        "It was deleted after protection was enabled.",
+        "Create it, or change the settings of the item.",
+        category="Configuration",
+    ),
     "failback-cancelled": HealthKind(
         "548004",
         "Info",
@@ -161,6 +197,9 @@ FABRIC_HEALTH: dict[str, HealthKind] = {
         category="VersionExpiry",
     ),
 }
+#: Categories that are of the failover, not of the replication (EVT-002).
+_FAILOVER = ("TestFailover", "Configuration")
+
 _WORST = {"Normal": 0, "Info": 0, "Warning": 1, "Critical": 2}
 
 
@@ -172,27 +211,35 @@ def current_rpo(item: Item, now: float) -> float | None:
 
 def causes(service: Service, fabric: Fabric, item: Item) -> Iterator[str]:
     """Keys of `HEALTH` that hold for an item now."""
-    now, rules, machine = service.now(), service.rules, item.machine
     if item.state == "enabling-failed":
         yield "enable-failed"
-    if item.state in ("protected", "cleanup-pending") and not item.drill_done:
-        yield "no-test-failover"  # TFO-011
+    if item.state in ("protected", "cleanup-pending"):
+        if not item.drill_done:
+            yield "no-test-failover"  # TFO-011
+        if item.target_faults:
+            yield "target-missing"  # AVM-011
     if item.state == "reverse-protected" and item.reverse.get("plannedStatus") == "Cancelled":
         yield "failback-cancelled"  # FB-008
-    if item.state not in ("replicating", "protected", "cleanup-pending", "reverse-replicating", "reverse-protected"):
-        return
+    if item.state in ("replicating", "protected", "cleanup-pending", "reverse-replicating", "reverse-protected"):
+        yield from _replicating(service, item)
+    if item.state in ("protected", "cleanup-pending", "reverse-protected"):
+        yield from _late(service, item, service.now())
+
+
+def _replicating(service: Service, item: Item) -> Iterator[str]:
+    """What components report, or do not report any more."""
+    now, rules, machine = service.now(), service.rules, item.machine
     if now - service.server_of(item).seen > rules.silence_seconds:
         yield "configuration-server-silent"
     elif _silent(machine.get("agentHeartbeat"), now, rules.silence_seconds) and "agent-silent" not in machine.get("symptoms", ()):
         yield "agent-silent"
     yield from (symptom for symptom in machine.get("symptoms", ()) if symptom in HEALTH)
+    if has_newer_target(service, item):
+        yield "newer-component"  # TOP-013
     if machine.get("resyncRequired"):
         yield "resync"
     if item.worker.get("damaged"):
         yield "log-damaged"
-    if item.state in ("replicating", "awaiting-point", "reverse-replicating"):
-        return
-    yield from _late(service, item, now)
 
 
 def _late(service: Service, item: Item, now: float) -> Iterator[str]:
@@ -204,6 +251,38 @@ def _late(service: Service, item: Item, now: float) -> Iterator[str]:
         newest = parse_time(machine["lastTagReceived"]) if machine.get("lastTagReceived") else 0.0
     if now - max(newest, item.protected_since or now) > rules.no_crash_point_seconds:
         yield "no-crash-point"
+    apps = max((point.time for point in item.points.values() if point.kind == "ApplicationConsistent"), default=0.0)
+    period = 60.0 * app_minutes(service, item)
+    if period and now - max(apps, item.protected_since or now) > rules.app_point_periods * period:  # EVT-005
+        yield (
+            "no-app-point-classic" if item.profile is CLASSIC else "no-app-point" if is_forward(item) else "no-app-point-on-site"
+        )
+
+
+def app_minutes(service: Service, item: Item) -> int:
+    """How often the item's policy wants application-consistent points; 0 is never."""
+    policy = service.policy_at(service.vaults[item.vault.lower()], item.policy)
+    return int(policy.settings.get("appConsistentFrequencyInMinutes", 0)) if policy is not None else 0
+
+
+def has_newer_target(service: Service, item: Item) -> bool:
+    """Whether a classic item replicates to a master target that is newer than its configuration server (TOP-013)."""
+    if is_forward(item) or item.profile is not CLASSIC or not service.rules.newer_components_fail:
+        return False
+    server = service.server_of(item)
+    masters = [one for one in server.heartbeat.get("masterTargets", []) if one.get("id") == item.reverse.get("masterTargetId")]
+    return any(_version(str(one.get("version") or "")) > _version(server.version) for one in masters)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def look_at_targets(service: Service, vault: Vault) -> None:
+    """AVM-011: see whether what a failover of each item needs is still there."""
+    needed = (("networkId", "virtual network"), ("resourceGroupId", "resource group"), ("targetAccountId", "storage account"))
+    for item in vault.items():
+        item.target_faults = [what for name, what in needed if service.azure.find(item.settings.get(name)) is None]
 
 
 def threshold(service: Service, item: Item) -> int:
@@ -219,6 +298,8 @@ def evaluate(service: Service, vault: Vault, fabric: Fabric, item: Item) -> None
     level = replication_health(item)
     if level != item.health_name:
         item.health_name = level
+        if level == "Critical":
+            service.mail(vault, f"Replication health of {item.friendly} is critical.")
         word = "OK" if level == "Normal" else level
         service.event(
             vault,
@@ -232,21 +313,32 @@ def evaluate(service: Service, vault: Vault, fabric: Fabric, item: Item) -> None
             fabric=fabric.id,
             provider=provider_of(item),
             site=fabric.friendly,
-            errors=[error for error in item.health.values() if error["errorCategory"] != "TestFailover"],
+            errors=[error for error in item.health.values() if error["errorCategory"] not in _FAILOVER],
         )
         service.observe("health", item.id, level=level, causes=found)
 
 
 def evaluate_all(service: Service) -> None:
     for vault in service.vaults.values():
+        _watch_servers(service, vault)
         for fabric in vault.fabrics.values():
             for item in fabric.items.values():
                 evaluate(service, vault, fabric, item)
 
 
+def _watch_servers(service: Service, vault: Vault) -> None:
+    """Mail once when a server of the vault is not heard of any more (EVT-010)."""
+    for fabric in vault.fabrics.values():
+        for server in service.servers(fabric):
+            lost = not service.connected(server)
+            if lost and not server.lost:
+                service.mail(vault, f"The connection to {server.name} is lost.")
+            server.lost = lost
+
+
 def replication_health(item: Item) -> str:
     """The worst level of everything but the missing test failover (EVT-002)."""
-    levels = [error["errorLevel"] for error in item.health.values() if error["errorCategory"] != "TestFailover"]
+    levels = [error["errorLevel"] for error in item.health.values() if error["errorCategory"] not in _FAILOVER]
     worst: str = max(["Normal", *levels], key=_WORST.__getitem__)  # what is only information leaves it Normal
     return worst
 
@@ -276,7 +368,7 @@ def fabric_errors(service: Service, fabric: Fabric, certificate_ends: float) -> 
 
 
 def failover_health(item: Item) -> str:
-    levels = [error["errorLevel"] for error in item.health.values() if error["errorCategory"] == "TestFailover"]
+    levels = [error["errorLevel"] for error in item.health.values() if error["errorCategory"] in _FAILOVER]
     return max(levels, key=_WORST.__getitem__, default="Normal")
 
 

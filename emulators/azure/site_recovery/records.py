@@ -42,6 +42,7 @@ class Component:
     run_as_accounts: list[Json]
     seen: float
     fabric: str = ""
+    lost: bool = False  #: whether mail has told that it is not heard of
     heartbeat: Json = field(default_factory=dict)
     queue: list[WorkItem] = field(default_factory=list)
     work: dict[str, WorkItem] = field(default_factory=dict)
@@ -145,6 +146,7 @@ class Item:
     health_name: str = "Normal"
     protected_since: float | None = None
     component: str = ""  #: id of the appliance that replicates it; empty is the fabric's first
+    target_faults: list[str] = field(default_factory=list)  #: what the last look at its target found missing (AVM-011)
     enabled: float = 0.0
     finalized: bool = False
 

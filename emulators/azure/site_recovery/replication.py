@@ -49,11 +49,16 @@ def _machine(service: Service, vault: Vault, fabric: Fabric, item: Item, report:
     item.machine = {**report, "reported": service.now()}
     if item.state == "replicating" and item.profile is MODERNIZED and _copied(item.machine):
         service.move(item, "awaiting-point")
-    if item.state == "reverse-replicating" and item.job is None and service.rules.reverse_ready(item.machine):
+    if item.state == "reverse-replicating" and item.job is None and _ready(service, item):
         item.protected_since = service.now()
         service.move(item, "reverse-protected")
         _finalize(service, vault, item)
     health.evaluate(service, vault, fabric, item)
+
+
+def _ready(service: Service, item: Item) -> bool:
+    """Whether the way back has a point; under a master target that is too new none is made (TOP-013)."""
+    return service.rules.reverse_ready(item.machine) and not health.has_newer_target(service, item)
 
 
 def _copied(machine: Json) -> bool:

@@ -74,6 +74,7 @@ class Rules:
     certificate_warning_seconds: float = 60 * 86400.0  # TOP-014
 
     # failover
+    conversion_seconds: float = 9 * 60.0  # FO-019: 8 to 10 minutes for Linux and physical machines
     failover_kinds: Callable[[str], frozenset[str]] = lambda _: frozenset({"unplanned"})  # FO-002
     failover_without_site: bool = True  # FO-004
     shutdown_failure_stops: bool = False  # FO-012
@@ -117,6 +118,9 @@ class Rules:
     cache_critical_percent: float = 25.0  # EVT-006
     server_silence_seconds: float = 5 * 60.0  # RPR-003
     no_crash_point_seconds: float = 60 * 60.0  # EVT-004
+    app_point_periods: float = 1.7  # EVT-005: seen after 510 minutes with a policy of 300
+    target_look_seconds: float = 12 * 3600.0  # AVM-011
+    newer_components_fail: bool = True  # TOP-013
     rpo_exceeded: Callable[[float, float], bool] = lambda seconds, threshold: threshold > 0 and seconds > threshold  # RPT-009
     resync_by_itself: Callable[[float], bool] = lambda hour: hour >= 18.0 or hour < 8.0  # REP-015
     work_seconds: float = 30 * 60.0

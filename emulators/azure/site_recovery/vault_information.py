@@ -145,6 +145,7 @@ class VaultInformation:
         def work(job: Job) -> Work:
             with job.task(0):
                 yield from job.rest(1.0)
+                health.look_at_targets(service, vault)
                 health.evaluate_all(service)
 
         return service.start(
