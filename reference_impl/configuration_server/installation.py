@@ -10,7 +10,7 @@ from reference_impl.wire import JSON_TYPE, parse
 #: Door, and the vendor's error numbers for an account that is refused and for a door that does not open.
 DOORS = {"WINDOWS": (135, "95107", "95103"), "LINUX": (22, "95108", "95117")}
 
-#: A door that does not open is tried so often, with these seconds between; not for ever (DIS-009).
+#: A door that does not open (ERR-002) is tried so often, with these seconds between; not for ever (DIS-009).
 TRIES, RETRY_SECONDS = 3, 20.0
 
 #: An agent that was installed has to be heard within this time.

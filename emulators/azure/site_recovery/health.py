@@ -67,6 +67,7 @@ HEALTH: dict[str, HealthKind] = {
         "The machine was cloned, or an old copy of it was started.",
         "Turn the copy off, then resynchronize the machine.",
     ),
+    # REP-016: churn above what can be uploaded shows here; the machine is never slowed down
     "cache-full": HealthKind(
         "78188",
         "Warning",

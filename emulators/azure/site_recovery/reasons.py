@@ -350,7 +350,7 @@ REASONS: dict[str, Reason] = {
         "Custom is for single machines.",
         "Choose a recovery point type.",
     ),
-    # Azure virtual machine
+    # Azure virtual machine (ERR-006)
     "azure-vm-not-created": _reason(
         "28031",
         "The virtual machine could not be created in Azure.",

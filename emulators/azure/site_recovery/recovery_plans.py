@@ -8,7 +8,7 @@ from emulators.azure.site_recovery.failover import APP, CRASH, CUSTOM, LATEST, P
 from emulators.azure.site_recovery.jobs import Job, JobTask, Work
 from emulators.azure.site_recovery.plan_runs import PRIMARY_TO_RECOVERY, RECOVERY_TO_PRIMARY, Member, PlanRun, member_job
 from emulators.azure.site_recovery.plans import members_of, plan_id, plan_json, read_groups
-from emulators.azure.site_recovery.profiles import MODERNIZED, Profile
+from emulators.azure.site_recovery.profiles import CLASSIC, MODERNIZED, Profile
 from emulators.azure.site_recovery.records import Item, Plan, Point, Vault
 from emulators.azure.site_recovery.refusals import Failure, refuse
 from emulators.azure.site_recovery.scenarios import SCENARIOS
@@ -222,9 +222,14 @@ class RecoveryPlans:
 
     def _one_master(self, call: Call, items: Sequence[Item], wanted: dict[str, Json]) -> None:
         by_group: dict[str, set[str]] = {}
+        systems: dict[str, set[str]] = {}
         for item in items:
             if item.shared:
                 by_group.setdefault(item.group_id, set()).add(wanted[item.id]["masterTargetId"])
+                systems.setdefault(item.group_id, set()).add(item.os_type if item.profile is CLASSIC and is_forward(item) else "")
+        if self.service.rules.one_master_target and any(len(found) > 1 for found in systems.values()):  # MVM-006
+            text = "A replication group with machines of several systems has no master target that fits all."
+            raise refuse("master-target-os-mismatch", text, activity=call.correlation_id)
         if self.service.rules.one_master_target and any(len(masters) > 1 for masters in by_group.values()):
             raise refuse("group-master-targets-differ", activity=call.correlation_id)
 

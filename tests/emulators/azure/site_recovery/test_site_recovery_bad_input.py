@@ -1,4 +1,4 @@
-"""Every operation with bodies that are wrong in kind, too large, or of another provider: refused as the service does, no fault."""
+"""Every operation with bodies that are wrong in kind, too large, or of another provider: refused, and never a fault."""
 
 import json
 from typing import Any
