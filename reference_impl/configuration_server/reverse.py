@@ -141,7 +141,7 @@ def _placements(reverse: Reverse, virtual: Virtual, moved: list[Document]) -> li
     earlier = {place["diskId"]: place for place in moved}
     for disk in reverse.disks:
         found = virtual.machine.disk(disk["diskId"])
-        if found is None and disk["diskId"] in earlier and virtual.target.disk(disk["diskId"]) is not None:
+        if found is None and disk["diskId"] in earlier:  # on the master target already, or on its way there
             places.append(earlier[disk["diskId"]])
             continue
         if found is None:
