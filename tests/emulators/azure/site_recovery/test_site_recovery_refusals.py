@@ -153,7 +153,7 @@ def test_failed_failover_leaves_the_machine_protected(site: Site) -> None:
         ["Restart"],
     )
     events = site.get(f"{site.vault}/replicationEvents")["value"]
-    assert "Failover - Failed" in [event["properties"]["description"] for event in events]  # EVT-009
+    assert "UnplannedFailover - Failed" in [event["properties"]["description"] for event in events]  # EVT-009
     mend()
     site.good("POST", f"{failed['id']}/restart")  # JOB-005
     assert site.state("web") == "UnplannedFailoverCommitPendingStatesBegin"
