@@ -85,6 +85,7 @@ def up(
     proxy: Annotated[bool, typer.Option("--proxy", help="Also a proxy that ends the public cloud's names here")] = False,
     nbd: Annotated[bool, typer.Option("--nbd", help="Open the machines' disks to NBD clients on this computer")] = False,
     disk: Annotated[list[str] | None, typer.Option(help="[MACHINE=]IMAGE: content of a system disk, `web` unless named")] = None,
+    runbooks: Annotated[Path | None, typer.Option(help="Folder with scripts (NAME.py, NAME.sh) that do what runbooks do")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Come back when it is up; `drillbed down` ends it")] = False,
     out: _Folder = Path("out/up"),
 ) -> None:
@@ -92,12 +93,13 @@ def up(
     from drillbed.detached import start_detached
     from drillbed.up import UpOptions, check, run_up
 
-    options = UpOptions(out, profile, vms, speed, env, proxy, nbd, tuple(disk or ()))
+    options = UpOptions(out, profile, vms, speed, env, proxy, nbd, tuple(disk or ()), runbooks)
     check(options)
     writable(out)
     if detach:
         given = ["--profile", profile, "--vms", str(vms), "--speed", str(speed), "--out", str(out)]
         given += [*(["--env", str(env)] if env else []), *["--proxy"] * proxy, *["--nbd"] * nbd]
+        given += ["--runbooks", str(runbooks)] if runbooks else []
         given += [part for image in options.disks for part in ("--disk", image)]
         typer.echo(start_detached(given, out))
     else:

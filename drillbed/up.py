@@ -51,6 +51,8 @@ class UpOptions:
     nbd: bool = False
     #: Images for system disks, as `[MACHINE=]FILE`; the first machine unless named.
     disks: tuple[str, ...] = ()
+    #: Folder with scripts that do the work of runbooks; see `drillbed.runbooks`.
+    runbooks: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def check(options: UpOptions) -> None:
     if not 0.01 <= options.speed <= 10_000:
         raise UsageError(f"--speed is 0.01 to 10000 emulated seconds per second, not {options.speed:g}")
     images_of(options)
+    if options.runbooks is not None and not options.runbooks.is_dir():
+        raise UsageError(f"{options.runbooks} is not a folder: --runbooks names one with scripts called as the runbooks")
     if options.env is not None and not _takes_a_file(options.env):
         raise UsageError(f"{options.env} cannot be written to: choose another file with --env")
 
@@ -113,6 +117,7 @@ def served(options: UpOptions) -> Iterator[Served]:
             public_names=options.proxy,
             nbd=options.nbd,
             profile=options.profile,
+            runbooks=options.runbooks,
         )
         estate = stack.enter_context(Estate.open(plan, options.folder / "estate"))
         relay = Relay()
@@ -123,6 +128,7 @@ def served(options: UpOptions) -> Iterator[Served]:
         estate.add_vcenter()
         estate.vault.make_policies()
         exports = environment(estate, record)
+        estate.azure.programs.environment = _of_a_runbook(exports)
         if options.env is not None:
             _write(options.env, exports_text(exports), mode=0o600)
         _keep_record(estate, record, options.folder / RECORD)
@@ -284,6 +290,14 @@ def environment(estate: Estate, record: Mapping[str, Any]) -> dict[str, str]:
     else:
         exports["AZURE_CORE_INSTANCE_DISCOVERY"] = "false"
     return exports
+
+
+def _of_a_runbook(exports: Mapping[str, str]) -> dict[str, str]:
+    """What a script that runs as a runbook is told: where the cloud is, whom to trust, and its managed identity; no secrets."""
+    names = ("AZURE_TENANT_ID", "AZURE_SUBSCRIPTION_ID", "AZURE_AUTHORITY_HOST", "AZURE_RESOURCE_MANAGER_ENDPOINT",
+             "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY")  # fmt: skip
+    identity = {name: exports[f"DRILLBED_{name}"] for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER")}
+    return {**{name: exports[name] for name in names if name in exports}, **identity}
 
 
 def exports_text(exports: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ import pytest
 import requests
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential, UsernamePasswordCredential
+from azure.mgmt.automation import AutomationClient
 from azure.mgmt.recoveryservicessiterecovery import SiteRecoveryManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.storage import StorageManagementClient
@@ -45,10 +46,24 @@ def variables(path: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+#: A script as it would be in Azure: it logs in as its managed identity, and is told what to look for.
+RUNBOOK = """
+import os, sys
+from azure.identity import ManagedIdentityCredential
+from azure.mgmt.resource.resources import ResourceManagementClient
+assert "AZURE_CLIENT_SECRET" not in os.environ
+client = ResourceManagementClient(ManagedIdentityCredential(), os.environ["AZURE_SUBSCRIPTION_ID"])
+print(sys.argv[1], [group.name for group in client.resource_groups.list()])
+"""
+
+
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("up")
-    done = drillbed("up", "--detach", "--proxy", "--vms", "1", "--speed", "20", "--env", "lab.env", folder=folder)
+    (folder / "books").mkdir()
+    (folder / "books" / "List-Groups.py").write_text(RUNBOOK)
+    given = ["--proxy", "--vms", "1", "--speed", "20", "--env", "lab.env", "--runbooks", "books"]
+    done = drillbed("up", "--detach", *given, folder=folder)
     assert done.returncode == 0, done.stderr
     yield Up(folder, done.stdout, variables(folder / "lab.env"))
     ended = drillbed("down", folder=folder)
@@ -188,6 +203,21 @@ def test_a_managed_identity_gets_tokens_from_its_endpoint(
         credential.get_token("https://management.azure.com/.default")
 
 
+def test_a_runbook_is_a_local_script_with_an_identity(up: Up, proxied: dict[str, str]) -> None:
+    client = AutomationClient(DefaultAzureCredential(), proxied["AZURE_SUBSCRIPTION_ID"], polling_interval=0.05)
+    group, west = proxied["DRILLBED_RESOURCE_GROUP"], {"location": "westeurope"}
+    client.automation_account.create_or_update(group, "drills", {**west, "properties": {"sku": {"name": "Basic"}}})
+    client.runbook.create_or_update(group, "drills", "List-Groups", {**west, "properties": {"runbookType": "Python3"}})
+    body = {"properties": {"runbook": {"name": "List-Groups"}, "parameters": {"Word": "groups:"}}}
+    client.job.create(group, "drills", "one", body)
+    job = client.job.get(group, "drills", "one")
+    while job.status not in ("Completed", "Failed"):
+        job = client.job.get(group, "drills", "one")
+    assert (job.status, job.exception) == ("Completed", None)
+    assert client.job.get_output(group, "drills", "one").startswith(f"groups: ['{group}'")
+    client.close()
+
+
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "up", "--profile", "modernized", "--vms", "0", "--env", "lab.env"],
@@ -214,6 +244,7 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
         (["--vms", "-1"], "--vms is 0 to 100, not -1"),
         (["--speed", "nan"], "--speed is 0.01 to 10000"),
         (["--vms", "1", "--env", "no/such/folder/lab.env"], "no/such/folder/lab.env cannot be written to"),
+        (["--runbooks", "none"], "none is not a folder"),
         (["--env", "."], ". cannot be written to: choose another file with --env"),
     ],
 )
