@@ -2,7 +2,7 @@
 
 Components never open sockets. A component is given its `Host` and asks it for connections and listeners. So each flow has a
 source, a destination, a port, byte counts and whether it was TLS, and the same scenario can judge ports in virtual time and over
-real sockets. How bytes travel is the `Transport`'s matter: `emulators.http.inprocess` calls WSGI applications directly,
+real sockets (NET-011, NET-013). How bytes travel is the `Transport`'s matter: `emulators.http.inprocess` calls WSGI applications,
 `emulators.http.sockets` uses TLS on loopback addresses.
 
 Direction is always client to server. Bytes are those of HTTP messages (start line, headers, body), before TLS.

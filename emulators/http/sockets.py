@@ -1,7 +1,7 @@
 """The embedded way: every listener is a TLS socket on its host's own loopback address and, where possible, its documented port.
 
 One thread runs the asyncio loop of all servers of an estate (uvicorn); WSGI applications run on worker threads. Clients are
-`http.client` connections bound to their own host's address, which check the estate's certificate authority.
+`http.client` connections bound to their own host's address, which check the estate's certificate authority (NET-012).
 
 Where a low port may not be bound, or only 127.0.0.1 exists, the port plan gives a free port instead; the flow log shows the
 documented one in any case.

@@ -1,4 +1,4 @@
-"""The retention volume: what has arrived for a machine and is not yet on its disks, one file for each segment.
+"""The retention volume: what has arrived for a machine and is not yet on its disks, one file for each segment (RPT-012).
 
 A segment is safe when `keep` returns. Files are named by their first sequence number, so that a restart finds its place.
 """

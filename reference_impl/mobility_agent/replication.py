@@ -101,7 +101,7 @@ class Replication:
         return number
 
     def check_sizes(self) -> None:
-        """REP-013: a disk that was resized has to be copied again."""
+        """REP-013, CFG-012: a disk that was resized has to be copied again."""
         sizes = {disk.unit: disk.size for disk in self.guest.disks()}
         if any(sizes.get(disk.unit) != disk.size for disk in self.disks):
             self.resync_required = True
