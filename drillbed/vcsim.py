@@ -77,6 +77,7 @@ _FLAGS: dict[str, Flag] = {
     "-app": Flag(None, _count, "Number of vApps in each cluster", "apps"),
     "-vm": Flag(None, _count, "Number of virtual machines in each pool, vApp and standalone host", "machines"),
     "-ds": Flag(None, _count, "Number of local datastores in each datacenter", "datastores"),
+    "-pod": Flag(None, _count, "Number of datastore clusters in each datacenter", "pods"),
     "-pg": Flag(None, _count, "Number of distributed port groups in each datacenter", "portgroups"),
     "-pg-nsx": Flag(None, _count, "Number of port groups of NSX in each datacenter", "nsx_portgroups"),
     "-nsx": Flag(None, _count, "Number of opaque networks of NSX in each datacenter", "opaque_networks"),

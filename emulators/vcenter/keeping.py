@@ -5,6 +5,7 @@ leases are not kept. Objects are written as JSON by the fields of their dataclas
 """
 
 import json
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -14,9 +15,7 @@ from typing import Any
 
 from emulators.vcenter.inventory import Inventory
 from emulators.vcenter.kept_values import Reader, Writer
-from emulators.vcenter.objects.nfc_lease import HttpNfcLease
 from emulators.vcenter.objects.services import STATEFUL
-from emulators.vcenter.tasks import Task
 
 FORMAT = 1
 _EVENTS = 2_000
@@ -25,8 +24,14 @@ CREATE TABLE IF NOT EXISTS object (moid TEXT PRIMARY KEY, content TEXT NOT NULL)
 CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY, content TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS whole (name TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
 """
+_TRANSIENT = frozenset({"Task", "HttpNfcLease"})
 #: Plain fields of an inventory that are kept.
 _NUMBERS = ("instance_uuid", "version", "log_version", "structure", "tree", "_counter", "esx")
+
+
+def is_kept(managed: Any) -> bool:
+    """Whether an object comes back: not what belongs to a call or a transfer that ends with the process."""
+    return managed.kind not in _TRANSIENT
 
 
 class NotKept(ValueError):
@@ -47,10 +52,12 @@ class Guard:
         return got
 
     def release(self) -> None:
-        if self._depth == 1:
-            self._leave()
-        self._depth -= 1
-        self._lock.release()
+        try:
+            if self._depth == 1:
+                self._leave()
+        finally:
+            self._depth -= 1
+            self._lock.release()
 
     def _leave(self) -> None:
         if self.leaving is not None:
@@ -68,9 +75,12 @@ class Guard:
         return bool(self._lock._is_owned())
 
     def _release_save(self) -> Any:
-        self._leave()
-        depth, self._depth = self._depth, 0
-        return depth, self._lock._release_save()
+        try:
+            self._leave()
+        finally:
+            depth, self._depth = self._depth, 0
+            state = depth, self._lock._release_save()
+        return state
 
     def _acquire_restore(self, state: Any) -> None:
         self._lock._acquire_restore(state[1])
@@ -85,6 +95,7 @@ class Keeper:
         self.files = folder.resolve() / "files"
         self.guard = Guard()
         self._path = folder / "inventory.sqlite"
+        fresh = not self._path.exists()
         self._path.touch(mode=0o600)
         try:
             self._database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=0.2)
@@ -94,6 +105,8 @@ class Keeper:
             self._database.executescript(_TABLES)
         except sqlite3.Error as error:
             raise NotKept(f"{self._path} cannot be used: {error}; another vcsim may have it, or it is no inventory") from None
+        if not fresh and self.known is None:  # a first start that was cut off
+            shutil.rmtree(self.files, ignore_errors=True)
         self._inventory: Inventory | None = None
         self._starts = 0
         self._last_event = 0
@@ -141,7 +154,10 @@ class Keeper:
                 self._write_whole(name, content)
             self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            inventory.touched |= touched  # the next one tries again
+            self._told.clear()
+            with suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
             raise
 
     def _write_object(self, inventory: Inventory, writer: Writer, moid: str) -> None:
@@ -150,7 +166,7 @@ class Keeper:
             self._write_whole(moid, json.dumps(writer.value(inventory.beside[name])))
             return
         found = inventory.find(moid)
-        if isinstance(found, Task | HttpNfcLease):
+        if found is not None and not is_kept(found):
             return
         if found is None:
             self._database.execute("DELETE FROM object WHERE moid = ?", (moid,))

@@ -12,7 +12,7 @@ from emulators.vcenter.objects.datacenter import Datacenter
 from emulators.vcenter.objects.datastore import Datastore
 from emulators.vcenter.objects.datastore_browser import HostDatastoreBrowser
 from emulators.vcenter.objects.environment import EnvironmentBrowser
-from emulators.vcenter.objects.folder import Folder, add_folder, put
+from emulators.vcenter.objects.folder import Folder, add_folder, add_pod, put
 from emulators.vcenter.objects.host_system import HostSystem
 from emulators.vcenter.objects.network import Network
 from emulators.vcenter.objects.resource_pool import ResourcePool
@@ -41,6 +41,7 @@ class Model:
     datastores: int = 1
     portgroups: int = 0
     folders: int = 0  #: datacenters, the last ones, that lie with all they have in folders of their own
+    pods: int = 0
     opaque_networks: int = 0
     nsx_portgroups: int = 0
     autostart: bool = True
@@ -85,6 +86,8 @@ def build(inventory: Inventory, folder: Path, capacity: int, model: Model, addre
         own = number - max(0, model.datacenters - model.folders)
         parent = root if own < 0 else add_folder(inventory, root, f"F{own}", list(root.child_types))
         datacenter = add_datacenter(inventory, parent, f"DC{number}")
+        for pod in range(model.pods):
+            add_pod(inventory, inventory.get(datacenter.datastore_folder, Folder), f"DC{number}_POD{pod}")
         homes += _fill(site, datacenter, model, f"F{own}" if own >= 0 else "")
     return homes
 

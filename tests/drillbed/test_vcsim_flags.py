@@ -88,11 +88,12 @@ def test_esx_is_one_host_with_fixed_ids(launch):
 
 
 def test_folders_networks_and_the_machines_of_a_site(launch):
-    running = launch("-dc", "2", "-folder", "1", "-nsx", "1", "-pg-nsx", "1", "-site", "-vm", "10", "-host", "1")
+    running = launch("-dc", "2", "-folder", "1", "-nsx", "1", "-pg-nsx", "1", "-site", "-vm", "10", "-host", "1", "-pod", "1")
     content = running.connect()
     find = content.searchIndex.FindByInventoryPath
     for path in ("DC0/host/DC0_C0", "F0/DC1/host/F0/DC1_C0", "F0/DC1/network/F0/DC1_NSX0", "F0/DC1/datastore/F0/LocalDS_0"):
         assert find(path) is not None, path
+    assert names(running.all(vim.StoragePod)) == ["DC0_POD0", "DC1_POD0"]
     assert {"DC0_NSX0", "DC0_NSXPG0"} < set(names(running.all(vim.Network)))
     machines = running.all(vim.VirtualMachine)
     assert len(machines) == 40

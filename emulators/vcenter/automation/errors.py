@@ -19,6 +19,7 @@ STATUS = {
     "operation_not_found": 404,
     "resource_busy": 400,
     "resource_in_use": 400,
+    "resource_inaccessible": 400,
     "service_unavailable": 503,
     "unable_to_allocate_resource": 400,
     "unauthenticated": 401,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from inspect import isgenerator
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from emulators.vcenter import soap, tokens
 from emulators.vcenter.automation import registry, wire
@@ -92,7 +92,7 @@ class Automation:
     # addresses -------------------------------------------------------------------------------------------------------
 
     def _rest(self, environ: dict[str, Any], path: str, body: bytes) -> Reply:
-        _, dialect, *segments = [unquote(part) for part in path.rstrip("/").split("/")]
+        _, dialect, *segments = path.rstrip("/").encode("latin-1").decode("utf-8", "replace").split("/")
         verb = environ["REQUEST_METHOD"]
         query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         action = next((value for name, value in query if name in ("action", "~action")), "")

@@ -1,6 +1,7 @@
 """Content libraries and their items. The files of an item lie on the library's datastore."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -201,13 +202,16 @@ def copy_item(call: Call, given: dict[str, Any]) -> str:
 def folder_of(call: Call, item: dict[str, Any]) -> Any:
     """Where the files of an item lie: a folder below that of its library on the datastore."""
     library = libraries(call.inventory).libraries[item["library_id"]]
-    store = call.inventory.stores[library["storage_backings"][0]["datastore_id"]]
+    store = call.inventory.stores.get(library["storage_backings"][0]["datastore_id"])
+    if store is None:
+        raise Refusal("resource_inaccessible", f"The datastore of the library {library['name']} is gone.")
     return store.path(f"contentlib-{library['id']}/{item['id']}")
 
 
 def _forget_item(call: Call, item: dict[str, Any]) -> None:
     kept = libraries(call.inventory)
-    shutil.rmtree(folder_of(call, item), ignore_errors=True)
+    with suppress(Refusal):  # the datastore went before
+        shutil.rmtree(folder_of(call, item), ignore_errors=True)
     del kept.items[item["id"]]
     del kept.files[item["id"]]
 

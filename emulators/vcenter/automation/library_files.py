@@ -287,8 +287,8 @@ def _put(call: Call, identifier: str, name: str, upload: Upload) -> None:
         session = _session(call, kept.uploads, identifier)
         file = _file(session, name)
         item = kept.items[session["library_item_id"]]
-        store = inventory.stores[kept.libraries[item["library_id"]]["storage_backings"][0]["datastore_id"]]
-        folder, room = _staging(call, item, session), store.free
+        folder = _staging(call, item, session)  # before the store, of which it knows whether it is there
+        room = inventory.stores[kept.libraries[item["library_id"]]["storage_backings"][0]["datastore_id"]].free
         file["status"] = "TRANSFERRING"
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f".{inventory.clock.uuid()}"

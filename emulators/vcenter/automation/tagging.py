@@ -10,6 +10,8 @@ from emulators.vcenter.automation.errors import Refusal
 from emulators.vcenter.inventory import Call, Inventory
 
 _PRIVILEGE = "InventoryService.Tagging."
+#: What can be tagged beside objects of the inventory.
+_OTHERS = ("com.vmware.content.Library", "com.vmware.content.library.Item")
 
 
 @dataclass(slots=True)
@@ -164,7 +166,7 @@ def _using(what: str) -> Operation:
 
 def _object(call: Call, told: dict[str, str]) -> tuple[str, str]:
     found = call.inventory.find(told["id"])
-    if told["type"] not in ("com.vmware.content.Library", "com.vmware.content.library.Item"):
+    if told["type"] not in _OTHERS:
         if found is None or found.kind != told["type"]:
             raise Refusal("not_found", f"There is no {told['type']} {told['id']}.")
         authorization.check(call.inventory, call.user, found, _PRIVILEGE + "AttachTag")
@@ -218,9 +220,13 @@ def _batch(change: _Change) -> Operation:
     return do
 
 
-def _objects(kept: Tagging, tag_id: str) -> list[dict[str, str]]:
+def _objects(call: Call, tag_id: str) -> list[dict[str, str]]:
+    """What a tag is attached to and is still there."""
+    kept = tagging(call.inventory)
     _one(kept.tags, "tag", tag_id)
-    return [{"type": kind, "id": moid} for kind, moid in kept.attached.get(tag_id, [])]
+    found = kept.attached.get(tag_id, [])
+    there = [(kind, moid) for kind, moid in found if kind in _OTHERS or call.inventory.find(moid) is not None]
+    return [{"type": kind, "id": moid} for kind, moid in there]
 
 
 def _tags(call: Call, told: dict[str, str]) -> list[str]:
@@ -242,7 +248,7 @@ def _attachable(call: Call, given: dict[str, Any]) -> list[str]:
 
 def _on_tags(call: Call, given: dict[str, Any]) -> list[dict[str, Any]]:
     kept = tagging(call.inventory)
-    return [{"tag_id": one, "object_ids": _objects(kept, one)} for one in given["tag_ids"] if one in kept.tags]
+    return [{"tag_id": one, "object_ids": _objects(call, one)} for one in given["tag_ids"] if one in kept.tags]
 
 
 def _on_objects(call: Call, given: dict[str, Any]) -> list[dict[str, Any]]:
@@ -275,7 +281,7 @@ OPERATIONS: dict[str, Operation] = {
     "cis.tagging.tag_association.detach_multiple_tags_from_object": _batch(_detach),
     "cis.tagging.tag_association.detach_tag_from_multiple_objects": _batch(_detach),
     "cis.tagging.tag_association.list_attachable_tags": _attachable,
-    "cis.tagging.tag_association.list_attached_objects": lambda call, given: _objects(tagging(call.inventory), given["tag_id"]),
+    "cis.tagging.tag_association.list_attached_objects": lambda call, given: _objects(call, given["tag_id"]),
     "cis.tagging.tag_association.list_attached_objects_on_tags": _on_tags,
     "cis.tagging.tag_association.list_attached_tags": lambda call, given: _tags(call, given["object_id"]),
     "cis.tagging.tag_association.list_attached_tags_on_objects": _on_objects,

@@ -59,6 +59,21 @@ def add_folder(inventory: Inventory, parent: Folder, name: str, child_types: lis
     return folder
 
 
+def add_pod(inventory: Inventory, parent: Folder, name: str) -> Folder:
+    """A new datastore cluster in a folder of datastores."""
+    pod = Folder(inventory.new_moid("group-p"), name, ref(parent), ["Datastore"], kind="StoragePod")
+    pod.storage_drs = Record(
+        "StorageDrsPodConfigInfo",
+        enabled=False,
+        ioLoadBalanceEnabled=False,
+        defaultVmBehavior="manual",
+        defaultIntraVmAffinity=True,
+    )
+    inventory.add(pod)
+    put(inventory, parent, pod)
+    return pod
+
+
 def create_folder(call: Call, folder: Folder, args: Any) -> Ref:
     """CreateFolder."""
     name = plain(args["name"])

@@ -8,7 +8,7 @@ from emulators.vcenter.events import above, datacenter_of
 from emulators.vcenter.faults import Fault, invalid_argument
 from emulators.vcenter.inventory import Call, Inventory, ref
 from emulators.vcenter.objects import host_membership
-from emulators.vcenter.objects.folder import Folder, put, take
+from emulators.vcenter.objects.folder import Folder, add_pod, put, take
 from emulators.vcenter.records import Record, Ref
 from emulators.vcenter.tasks import Work
 
@@ -88,17 +88,7 @@ def create_pod(call: Call, folder: Folder, args: Any) -> Ref:
         raise Fault("NotSupported", f"The folder {folder.name} does not hold a StoragePod.")
     name = plain(args["name"])
     must_be_free(call.inventory, folder, name)
-    pod = Folder(call.inventory.new_moid("group-p"), name, ref(folder), ["Datastore"], kind="StoragePod")
-    pod.storage_drs = Record(
-        "StorageDrsPodConfigInfo",
-        enabled=False,
-        ioLoadBalanceEnabled=False,
-        defaultVmBehavior="manual",
-        defaultIntraVmAffinity=True,
-    )
-    call.inventory.add(pod)
-    put(call.inventory, folder, pod)
-    return ref(pod)
+    return ref(add_pod(call.inventory, folder, name))
 
 
 def pod_summary(inventory: Inventory, pod: Folder) -> Record:

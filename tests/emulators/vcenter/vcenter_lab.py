@@ -1,6 +1,7 @@
 """A vCenter in virtual time, and unmodified pyVmomi talking to it through the estate's network."""
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,9 @@ from pyVmomi import SoapStubAdapter, vim
 from emulators.clock import Clock
 from emulators.http.inprocess import InProcess
 from emulators.network import ONPREM, Network
-from emulators.vcenter import DiskSpec, VCenter, properties
+from emulators.vcenter import DiskSpec, VCenter, keeping, properties
 from emulators.vcenter.inventory import Call
+from emulators.vcenter.kept_values import Writer
 
 USERS = {
     "administrator@vsphere.local": ("Secret1!", "Admin"),
@@ -93,6 +95,8 @@ class Site:
         """No property is served from before a change: everything is read again after each task and at the end of a test."""
         found = stale(self.vcenter.inventory)
         assert not found, "\n".join(found)
+        unwritten = unwritable(self.vcenter.inventory)
+        assert not unwritten, "\n".join(unwritten)
         read_all(self.vcenter.inventory)
 
     def vm(self, instance: Any, name: str) -> Any:
@@ -142,6 +146,20 @@ def stale(inventory: Any) -> list[str]:
                 fresh = properties.prop_set(call, managed, path)
                 if _TIMES.sub(b"", kept or b"") != _TIMES.sub(b"", fresh or b""):
                     found.append(f"{managed.moid} {path}:\n{kept!r}\n{fresh!r}")
+    return found
+
+
+def unwritable(inventory: Any) -> list[str]:
+    """The objects that cannot be kept on disk (`vcsim -state`), with the reason."""
+    found = []
+    with inventory.lock:
+        writer = Writer(inventory, inventory.folder.resolve())
+        for managed in inventory.objects():
+            if keeping.is_kept(managed):
+                try:
+                    json.dumps(writer.managed(managed))
+                except (TypeError, ValueError) as error:
+                    found.append(f"{managed.moid}: {error}")
     return found
 
 
