@@ -29,6 +29,7 @@ class DiskStore:
         self._disks: dict[str, Disk] = {}  # by the relative name of each of their descriptors
         self._lock = threading.RLock()
         self._used = 0
+        self._opening: set[Path] = set()
         self._promised: dict[str, Callable[[], None]] = {}  # what writes the files of a folder below, by its name
         self._files = 0  #: bytes of files that are no part of a disk
         self._open = OpenFiles(ready=lambda path: self._keep_promise(path.parent))
@@ -152,33 +153,44 @@ class DiskStore:
             found = self._disks.get(self.relative(path))
             if found is not None:
                 return found
-            layers = [open_layer(path)]
-            source: Disk | None = None
-            while layers[-1].descriptor.parent and source is None:
-                if len(layers) > 256:
-                    raise NotAVmdk(f"{relative} has too many parents")
-                below = self._below(layers[-1])
-                source = self._disks.get(self.relative(below))
-                if source is None and below.parent != path.parent:
-                    source = self.open(self.relative(below))
-                if source is None:
-                    layers[-1].parent = open_layer(below)
-                    layers.append(layers[-1].parent)
-                else:
-                    layers[-1].parent = next(layer for layer in source.layers if layer.path == below)
-            layers.reverse()
-            if not layers[0].descriptor.uuid:
-                layers[0].descriptor.uuid = disk_uuid(self.new_uuid())
-                write_descriptor(layers[0].path, layers[0].descriptor)
-            if source is not None:
-                disk = self._linked(source, layers, source.map)
-            else:
-                disk = Disk(self, self.relative(layers[0].path), layers, layers[-1], spaced_uuid(self.new_uuid()))
-                for layer in layers:
-                    self.know(disk, layer)
-            self._load_generations(disk)
-            self.files_changed()  # its extents may have come as plain files
-            return disk
+            if path in self._opening:
+                raise NotAVmdk(f"{relative} stands on itself")
+            self._opening.add(path)
+            try:
+                return self._open_chain(path, relative)
+            finally:
+                self._opening.discard(path)
+
+    def _open_chain(self, path: Path, relative: str) -> Disk:
+        """The disk of a descriptor that is not known yet, with all it stands on. The lock is held."""
+        layers = [open_layer(path)]
+        source: Disk | None = None
+        while layers[-1].descriptor.parent and source is None:
+            if len(layers) > 256:
+                raise NotAVmdk(f"{relative} has too many parents")
+            below = self._below(layers[-1])
+            source = self._disks.get(self.relative(below))
+            if source is None and below.parent != path.parent:
+                source = self.open(self.relative(below))
+            parent = open_layer(below) if source is None else next(one for one in source.layers if one.path == below)
+            if parent.descriptor.size != layers[-1].descriptor.size:
+                raise NotAVmdk(f"{layers[-1].path.name} and what it stands on differ in size")
+            layers[-1].parent = parent
+            if source is None:
+                layers.append(parent)
+        layers.reverse()
+        if not layers[0].descriptor.uuid:
+            layers[0].descriptor.uuid = disk_uuid(self.new_uuid())
+            write_descriptor(layers[0].path, layers[0].descriptor)
+        if source is not None:
+            disk = self._linked(source, layers, source.map)
+        else:
+            disk = Disk(self, self.relative(layers[0].path), layers, layers[-1], spaced_uuid(self.new_uuid()))
+            for layer in layers:
+                self.know(disk, layer)
+        self._load_generations(disk)
+        self.files_changed()  # its extents may have come as plain files
+        return disk
 
     def reopen(self, top: str, layers: Sequence[str], pins: Mapping[str, str], *, forget: bool) -> Disk:
         """A disk as it was, by the descriptor that takes its writes, those of all its layers in order, and those of its pinned

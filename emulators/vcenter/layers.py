@@ -139,7 +139,7 @@ def open_layer(path: Path) -> Layer:
     try:
         if descriptor.kind == "vmfsSparse":
             shape = delta_shape(descriptor.size)
-            if os.pread(file, 4, 0) != b"COWD":
+            if os.pread(file, 4, 0) != b"COWD" or os.fstat(file).st_size < shape.data_offset:
                 raise NotAVmdk(f"{descriptor.extent} is not a delta extent")
             table = os.pread(file, shape.tables * GRAINS_PER_TABLE * 4, shape.table_offset)
             layer.grains = np.frombuffer(table.ljust(shape.tables * GRAINS_PER_TABLE * 4, b"\0"), np.uint32).copy()

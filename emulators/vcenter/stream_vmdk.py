@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from emulators.vcenter.vmdk import BLOCK, SECTOR, CutShort, NotAVmdk
+from emulators.vcenter.vmdk import BLOCK, MOST_BYTES, SECTOR, CutShort, NotAVmdk
 
 _HEADER = struct.Struct("<4sIIQQQQIQQQBccccH")
 _MARKER = struct.Struct("<QII")
@@ -25,8 +25,7 @@ _OVERHEAD = 128
 _END, _TABLE, _DIRECTORY, _FOOTER = 0, 1, 2, 3
 _LEVEL = 1  #: of deflate: real data shrinks nearly as much as at 6, three times as fast
 
-#: Limits of what is read: the largest disk vSphere has, grains of at most 1 MiB, tables at the front that are looked at.
-MOST_BYTES = 62 * 1024**4
+#: Limits of what is read: grains of at most 1 MiB, tables at the front that are looked at.
 _LARGEST_GRAIN = 1024 * 1024 // SECTOR
 _MOST_OVERHEAD = 64 * 1024 * 1024
 

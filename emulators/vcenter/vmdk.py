@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECTOR = 512
+#: The largest disk that vSphere has.
+MOST_BYTES = 62 * 1024**4
 #: Size of one unit of change tracking, and of one grain of a delta.
 BLOCK = 64 * 1024
 GRAINS_PER_TABLE = 4096
@@ -93,6 +95,9 @@ def read_descriptor(path: Path) -> Descriptor:
     extent = re.search(r'^RW (\d+) (VMFS|VMFSSPARSE|VMFSRDM|FLAT) "([^"/\\]+)"', text, re.MULTILINE)
     if extent is None:
         raise NotAVmdk(f"{path.name} names no extent that can be read")
+    size = int(extent[1]) * SECTOR if len(extent[1]) < 20 else 0
+    if not 0 < size <= MOST_BYTES:
+        raise NotAVmdk(f"{path.name} tells of a disk that is not possible")
     parent = values.get("parentFileNameHint", "")
     if parent.startswith("/") or "\\" in parent:
         raise NotAVmdk(f"{path.name} has its parent on another datastore")
@@ -100,17 +105,21 @@ def read_descriptor(path: Path) -> Descriptor:
     if EXTENTS.get(kind) != extent[2]:
         kind = "vmfsSparse" if extent[2] == "VMFSSPARSE" else "vmfs"
     return Descriptor(
-        size=int(extent[1]) * SECTOR,
+        size=size,
         extent=extent[3],
         kind=kind,
         uuid=_joined(values.get("ddb.uuid", "")),
         thin=values.get("ddb.thinProvisioned") == "1",
         adapter=values.get("ddb.adapterType", "lsilogic"),
         parent=parent,
-        cid=values.get("CID", "fffffffe"),
-        parent_cid=values.get("parentCID", "ffffffff"),
+        cid=_content_id(values.get("CID"), "fffffffe"),
+        parent_cid=_content_id(values.get("parentCID"), "ffffffff"),
         eager=values.get("ddb.eagerlyScrubbed") == "1",
     )
+
+
+def _content_id(told: str | None, otherwise: str) -> str:
+    return told.lower() if told is not None and re.fullmatch(r"[0-9a-fA-F]{8}", told) else otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from emulators.vcenter import authorization
-from emulators.vcenter.disk_store import DiskStore
+from emulators.vcenter.disk_store import DiskStore, tracking_file
 from emulators.vcenter.disks import Disk, NoSpace
 from emulators.vcenter.faults import Fault
 from emulators.vcenter.inventory import Call
@@ -68,7 +68,7 @@ def disks_below(where: Place) -> list[Disk]:
     def lies_there(layer: Layer) -> bool:
         return layer.path.is_relative_to(where.path) or layer.extent == where.path
 
-    return [disk for disk in where.store.disks() if any(map(lies_there, disk.layers))]
+    return [disk for disk in where.store.disks() if any(map(lies_there, disk.layers)) or tracking_file(disk) == where.path]
 
 
 def holder(call: Call, disk: Disk) -> VirtualMachine | None:

@@ -87,13 +87,16 @@ def _copy(call: Call, args: Any, *, keep_uuid: bool, like: Record | None = None)
     target = place(call, args["destName"], args.get("destDatacenter") or datacenter)
     if target.path == where.path:
         raise Fault("FileAlreadyExists", "Source and target are the same.", file=target.label)
+    layer = next(one for one in disk.layers if one.path == where.path)
+    if layer is disk.top:  # what a snapshot has pinned may be read while its machine writes on
+        _free_for_change(call, where, disk, running=True)
     thin = disk.thin if like is None else like["diskType"] not in _THICK
     eager = disk.eager if like is None else like["diskType"] == "eagerZeroedThick"
     _must_fit(target, disk.used() if thin else disk.size)
     make_room(call, target, bool(args.get("force")))
     made = new_disk(call, target, disk.size, thin=thin, eager=eager, uuid=disk.uuid if keep_uuid else "")
     try:
-        copy_bytes(disk, made)
+        copy_bytes(disk, made, layer)
     except NoSpace as error:
         target.store.delete(made)
         raise no_space(target, error) from None

@@ -3,8 +3,10 @@
 from typing import Any
 
 from emulators.vcenter import schema
+from emulators.vcenter.disks import Disk
 from emulators.vcenter.entity import ENTITY_PROPERTIES, Property, escaped
 from emulators.vcenter.inventory import Inventory, ref
+from emulators.vcenter.layers import Layer, chain
 from emulators.vcenter.objects.virtual_machine import (
     Settings,
     VirtualMachine,
@@ -242,16 +244,20 @@ def _layout_ex(inventory: Inventory, vm: VirtualMachine) -> Record:
 
     add(_full_path(vm, vm.vmx), "config", 2048)
     for key, disk in sorted(vm.disks.items()):
-        chain = []
-        for layer in disk.layers:
+        units, order = [], _from_base(disk)
+        for layer in [*order, *(one for one in disk.layers if one not in order)]:
             name = datastore_path(vm.datastore_name, disk.store.relative(layer.path))
             extent = datastore_path(vm.datastore_name, disk.store.relative(layer.extent))
-            size = layer.allocated() if layer.grains is not None else min(disk.size, disk.used())
             told = disk.store.path(disk.store.relative(layer.path)).stat().st_size
-            keys = [add(name, "diskDescriptor", told), add(extent, "diskExtent", size)]
-            chain.append(Record("VirtualMachineFileLayoutExDiskUnit", fileKey=keys))
-        disks.append(Record("VirtualMachineFileLayoutExDiskLayout", key=key, chain=chain))
+            keys = [add(name, "diskDescriptor", told), add(extent, "diskExtent", layer.allocated())]
+            units.append(Record("VirtualMachineFileLayoutExDiskUnit", fileKey=keys))
+        disks.append(Record("VirtualMachineFileLayoutExDiskLayout", key=key, chain=units[: len(order)]))
     return Record("VirtualMachineFileLayoutEx", file=files, disk=disks, timestamp=inventory.clock.now())
+
+
+def _from_base(disk: Disk) -> list[Layer]:
+    """The layers that make up what the machine sees, the base first. Other snapshots may have more."""
+    return list(chain(disk.top))[::-1]
 
 
 def _layout(_inventory: Inventory, vm: VirtualMachine) -> Record:
@@ -259,7 +265,7 @@ def _layout(_inventory: Inventory, vm: VirtualMachine) -> Record:
         Record(
             "VirtualMachineFileLayoutDiskLayout",
             key=key,
-            diskFile=[datastore_path(vm.datastore_name, disk.store.relative(layer.path)) for layer in disk.layers],
+            diskFile=[datastore_path(vm.datastore_name, disk.store.relative(layer.path)) for layer in _from_base(disk)],
         )
         for key, disk in sorted(vm.disks.items())
     ]

@@ -94,3 +94,20 @@ def test_a_removal_without_room_leaves_a_machine_that_needs_consolidation(tmp_pa
     assert disks_of(vm)[0].backing.parent is None
     assert disk.read(0, 20 * BLOCK) == b"x" * 20 * BLOCK
     site.vcenter.close()
+
+
+def test_the_layout_names_the_chain_of_the_moment_and_all_files(site, si):
+    vm, disk = site.vm(si, "web"), site.vcenter.disks_of(site.web)[0]
+    disk.write(0, b"x" * 3 * BLOCK)
+    first = site.wait(vm.CreateSnapshot("one", "", memory=False, quiesce=False))
+    disk.write(0, b"y")
+    site.wait(vm.CreateSnapshot("two", "", memory=False, quiesce=False))
+    site.wait(first.Revert())
+    layout = vm.layoutEx
+    names = {file.key: file.name.rpartition("/")[2] for file in layout.file}
+    chain = [names[unit.fileKey[0]] for unit in layout.disk[0].chain]
+    assert (chain[0], len(chain), len(set(chain))) == ("web.vmdk", 2, 2)
+    assert len([name for name in names.values() if name.endswith("-delta.vmdk")]) == 2
+    assert [file.rpartition("/")[2] for file in vm.layout.disk[0].diskFile] == chain
+    sizes = {file.name.rpartition("/")[2]: file.size for file in layout.file}
+    assert sizes["web-flat.vmdk"] == 3 * BLOCK

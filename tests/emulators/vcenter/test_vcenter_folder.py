@@ -86,9 +86,11 @@ def test_who_may_not_write_may_read(site, ask):
     assert ask("PATCH", "a.txt", b"other")[0] == 405
 
 
-@pytest.mark.parametrize("path", ["web", "web/web.vmx", "web/web.vmdk", "web/web-flat.vmdk"])
+@pytest.mark.parametrize("path", ["web", "web/web.vmx", "web/web.vmdk", "web/web-flat.vmdk", "web/web-ctk.vmdk"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_files_of_a_machine_are_locked(site, ask, method, path):
+    site.vcenter.disks_of(site.web)[0].write(0, b"x")
+    site.vcenter.disks_of(site.web)[0].flush()
     before = on_disk(site)
     assert ask(method, path, b"x" * 5000)[0] == 423
     assert on_disk(site) == before
@@ -158,7 +160,7 @@ def test_a_client_that_dies_in_the_middle_leaves_nothing(tmp_path, chunked):
         opened = vcenter.inventory.sessions.open("administrator@vsphere.local", locale="en", address="", agent="")
     store = tmp_path / "vcenter" / "LocalDS_0"
     head = f"PUT /folder/dead/file{QUERY} HTTP/1.1\r\nHost: x\r\nCookie: vmware_soap_session={opened.token}\r\n"
-    head += "Transfer-Encoding: chunked\r\n\r\n" if chunked else "Content-Length: 100000\r\n\r\n"
+    head += "Transfer-Encoding: chunked\r\n\r\n" if chunked else f"Content-Length: {1 << 30}\r\n\r\n"
     body = b"10\r\n0123456789abcdef\r\n" if chunked else b"0123456789abcdef"
     try:
         with socket.create_connection(transport.where(host, 0)) as client:

@@ -45,6 +45,7 @@ def test_one_disk_through_four_doors_is_the_same(site, si, door, tmp_path):
     exported = get(site, si, lease.info.deviceUrl[0].url.partition("*")[2])
     lease.HttpNfcLeaseComplete()
     site.wait(snapshot.Remove(True))
+    site.wait(vm.PowerOff())
     site.wait(
         si.content.virtualDiskManager.CopyVirtualDisk("[LocalDS_0] web/web.vmdk", dc, "[LocalDS_0] copy.vmdk", dc, None, False)
     )

@@ -56,6 +56,26 @@ def test_a_disk_is_made_of_an_uploaded_vmdk(site, content, dc):
     assert store.open("made.vmdk").read(0, MB * MB) == wanted, "a bad source replaces nothing"
 
 
+def test_a_disk_that_is_written_is_locked_and_what_a_snapshot_holds_is_copied(site, si, content, dc):
+    disks, vm, disk = content.virtualDiskManager, site.vm(si, "web"), site.vcenter.disks_of(site.web)[0]
+    disk.write(0, b"before")
+    site.wait(vm.PowerOn())
+
+    def copied(name):
+        site.wait(disks.CopyVirtualDisk(f"[LocalDS_0] web/{name}.vmdk", dc, "[LocalDS_0] copy.vmdk", dc, None, True))
+        return site.vcenter.inventory.stores[dc.datastore[0]._moId].open("copy.vmdk").read(0, 6)
+
+    with pytest.raises(vim.fault.FileLocked):
+        copied("web")
+    site.wait(vm.CreateSnapshot("s", "", memory=False, quiesce=False))
+    disk.write(0, b"after!")
+    assert copied("web") == b"before"
+    with pytest.raises(vim.fault.FileLocked):
+        copied("web-000001")
+    site.wait(vm.PowerOff())
+    assert copied("web-000001") == b"after!"
+
+
 def test_a_copy_without_room_replaces_nothing(tmp_path):
     site = Site(tmp_path, capacity=MB * MB)
     content = site.login().content
@@ -84,3 +104,56 @@ def test_snapshots_of_virtual_volumes_are_refused_where_there_are_none(content, 
     more = ["vvol-1"] if method == "ImportUnmanagedSnapshot" else []
     with pytest.raises(vim.fault.InvalidDatastore):
         getattr(content.virtualDiskManager, method)("[LocalDS_0] web/web.vmdk", dc, *more)
+
+
+FLAT = """# Disk DescriptorFile
+version=1
+CID=12345678
+parentCID=ffffffff
+createType="vmfs"
+RW 2048 VMFS "x-flat.vmdk"
+ddb.thinProvisioned = "1"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# Disk", "Disk"),
+        ("RW 2048", "RW 0"),
+        ("RW 2048", "RW 99999999999999999999999999"),
+        ("RW 2048", "RW 4096"),
+        ("RW 2048 VMFS", "RW 2048 VMFSSPARSE"),
+        ("RW 2048 VMFS", "RW 133143986176 VMFSSPARSE"),
+        ('"x-flat.vmdk"', '"../x-flat.vmdk"'),
+        ('"x-flat.vmdk"', '"none.vmdk"'),
+        ("createType", 'parentFileNameHint="/etc/passwd"\ncreateType'),
+        ("createType", 'parentFileNameHint="../../out.vmdk"\ncreateType'),
+        ("createType", 'parentFileNameHint="x.vmdk"\ncreateType'),
+        ("createType", 'parentFileNameHint="../other/y.vmdk"\ncreateType'),
+        ("createType", 'parentFileNameHint="small.vmdk"\ncreateType'),
+        (FLAT, ""),
+        (FLAT, "\0" * 100),
+    ],
+)
+def test_a_descriptor_that_lies_is_a_fault_and_nothing_else(site, si, content, dc, old, new):
+    folder = Path(dc.datastore[0].info.url)
+    (folder / "bad").mkdir()
+    (folder / "other").mkdir()
+    (folder / "bad/x-flat.vmdk").write_bytes(bytes(MB * MB))
+    (folder / "bad/x.vmdk").write_text(FLAT.replace(old, new))
+    (folder / "bad/small-flat.vmdk").write_bytes(bytes(512))
+    (folder / "bad/small.vmdk").write_text(FLAT.replace("2048", "1").replace("x-flat", "small-flat"))
+    (folder / "other/y-flat.vmdk").write_bytes(bytes(MB * MB))
+    back = 'parentFileNameHint="../bad/x.vmdk"\ncreateType'
+    (folder / "other/y.vmdk").write_text(FLAT.replace("createType", back).replace("x-flat", "y-flat"))
+    with pytest.raises((vim.fault.FileFault, vim.fault.FileNotFound)):
+        content.virtualDiskManager.QueryVirtualDiskUuid("[LocalDS_0] bad/x.vmdk", dc)
+    (folder / "bad/x.vmdk").write_text(FLAT.replace("CID=12345678", "CID=what"))
+    assert content.virtualDiskManager.QueryVirtualDiskUuid("[LocalDS_0] bad/x.vmdk", dc)
+    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName="[LocalDS_0] bad/x.vmdk", diskMode="persistent")
+    disk = vim.vm.device.VirtualDisk(key=-1, controllerKey=1000, unitNumber=-1, capacityInKB=MB, backing=backing)
+    change = vim.vm.device.VirtualDeviceSpec(operation="add", device=disk)
+    vm = site.vm(si, "web")
+    site.wait(vm.Reconfigure(vim.vm.ConfigSpec(deviceChange=[change])))
+    site.wait(vm.CreateSnapshot("s", "", memory=False, quiesce=False))
