@@ -45,6 +45,7 @@ class Rules:
     need_retention_volume: bool = True  #: RPR-014
     need_reverse_point: bool = True  #: FB-001
     detach_before_power_on: bool = True  #: FB-004
+    credentials_for_each_machine: bool = False  #: DIS-011: an appliance issues each machine its own
     snapshot_before_start: bool = False  #: FB-008: appliances take one, so that a failback can be cancelled
     cancel_drops_changes: bool = True  #: FB-008: what was written on premises since the failback is dropped
     apply_up_to_tags: bool = True  #: the disks of a machine are written up to a recovery point, never beyond

@@ -41,7 +41,9 @@ class VCenterLogin:
 def appliance_rules(rules: Rules) -> Rules:
     """What holds for an appliance: its own process server takes the way back, for machines of every system (RPR-025); a
     failback can be cancelled (FB-008)."""
-    return replace(rules, process_server_in_azure=False, match_os_family=False, snapshot_before_start=True)
+    return replace(
+        rules, process_server_in_azure=False, match_os_family=False, snapshot_before_start=True, credentials_for_each_machine=True
+    )
 
 
 class ReplicationAppliance:

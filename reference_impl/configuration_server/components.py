@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Callable
 from typing import Any
 
+from reference_impl.configuration_server.credentials import credential
 from reference_impl.configuration_server.facts import note_points
 from reference_impl.configuration_server.site import (
     AGENT,
@@ -64,11 +65,11 @@ def application(site: Site) -> WireApp:
 
 
 def _register(site: Site, request: Request) -> Document:
-    """DIS-011: nobody without the passphrase."""
-    if not hmac.compare_digest(str(request.field("passphrase")).encode(), site.passphrase.encode()):
-        raise Refusal(401, "WrongPassphrase", "the passphrase is not that of this configuration server")
+    """DIS-011: nobody without the passphrase, or the credential of his machine."""
     said = request.json()
     role, machine_id, zone = request.field("role"), str(request.field("machineId")).lower(), said.get("zone", ONPREM)
+    if not hmac.compare_digest(str(request.field("passphrase")).encode(), credential(site, str(role), machine_id).encode()):
+        raise Refusal(401, "WrongPassphrase", "the passphrase is not that of this configuration server")
     if role not in HEARTBEAT_FIELDS or zone not in (ONPREM, AZURE) or not machine_id:
         raise Refusal(400, "Malformed", "role, machineId or zone has no meaning here")
     shown = said.get("publicKey")

@@ -2,6 +2,7 @@
 
 import json
 
+from reference_impl.configuration_server.credentials import credential
 from reference_impl.configuration_server.service import Service
 from reference_impl.configuration_server.site import AGENT, ONPREM, Document, RunAs, Site, Work, WorkRefused
 from reference_impl.outside import Process
@@ -77,7 +78,11 @@ def _addresses(machine: Document) -> list[str]:
 def _install(site: Site, machine: Document, address: str, account: RunAs) -> None:
     """One installation. `OSError` when the door does not open, `WorkRefused` when it says no."""
     port, refused, _ = DOORS[machine["osType"]]
-    settings = {"configurationServer": site.url, "passphrase": site.passphrase, "version": site.version}
+    settings = {
+        "configurationServer": site.url,
+        "passphrase": credential(site, AGENT, machine["machineId"]),
+        "version": site.version,
+    }
     body = json.dumps({"user": account.user, "password": account.password, "settings": settings}).encode()
     reply = site.host.request("POST", f"https://{address}:{port}/install", headers={"Content-Type": JSON_TYPE}, body=body)
     if reply.status in (401, 403):

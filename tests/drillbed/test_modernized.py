@@ -1,5 +1,6 @@
 """The modernized architecture through the operator: an appliance, a machine's whole circle without a VPN, and what is refused."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,6 +116,21 @@ def test_an_appliance_that_nobody_hears_of_refuses_the_reprotect(estate: Estate)
     estate.network.unblock(cut)
     estate.clock.wait(400)
     vault.reprotect("web", wanted)
+
+
+def test_the_credential_of_one_machine_registers_no_other(estate: Estate) -> None:
+    """DIS-011: what the appliance issued for a machine is of that machine alone."""
+    protected(estate)
+    settings = estate.machines.software["web"].agent_settings
+    assert settings is not None
+    said = {"passphrase": settings["passphrase"], "role": "agent", "name": "x", "address": "x", "version": "9", "osType": "LINUX"}
+    host = estate.places.host("web")
+    found = {}
+    for machine in (estate.machines.software["web"].machine_id, "00000000-0000-4000-8000-000000000001"):
+        body = json.dumps({**said, "machineId": machine, "zone": "onprem", "port": 20004, "disks": []}).encode()
+        headers = {"Content-Type": "application/json"}
+        found[machine] = host.request("POST", f"{settings['configurationServer']}/register", headers=headers, body=body).status
+    assert list(found.values()) == [200, 401]
 
 
 def test_a_machine_that_was_not_discovered_is_refused(estate: Estate) -> None:

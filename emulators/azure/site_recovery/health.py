@@ -221,7 +221,14 @@ def causes(service: Service, fabric: Fabric, item: Item) -> Iterator[str]:
             yield "target-missing"  # AVM-011
     if item.state == "reverse-protected" and item.reverse.get("plannedStatus") == "Cancelled":
         yield "failback-cancelled"  # FB-008
-    if item.state in ("replicating", "protected", "cleanup-pending", "reverse-replicating", "reverse-protected"):
+    if item.state in (
+        "replicating",
+        "awaiting-point",
+        "protected",
+        "cleanup-pending",
+        "reverse-replicating",
+        "reverse-protected",
+    ):
         yield from _replicating(service, item)
     if item.state in ("protected", "cleanup-pending", "reverse-protected"):
         yield from _late(service, item, service.now())

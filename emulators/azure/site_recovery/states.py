@@ -208,7 +208,7 @@ MODERNIZED_TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("failed-back", "cancel-failover"): "reverse-protected",  # FB-008
     ("awaiting-point", "disable"): "",
     ("awaiting-point", "update-agent"): "awaiting-point",
-    ("protected", "update-appliance"): "replicating",  # TOP-017
+    **{(state, "update-appliance"): "replicating" for state in ("protected", "replicating", "awaiting-point")},  # TOP-017
 }
 
 #: What is refused there although the classic architecture allows it, and why what only exists there is refused.

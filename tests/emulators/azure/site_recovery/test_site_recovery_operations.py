@@ -264,6 +264,14 @@ def test_an_appliance_that_speaks_in_part_keeps_its_machines(modern: ModernSite)
     assert modern.reach("web", "Protected")["providerSpecificDetails"]["processServerId"] == "id-appliance-1"
     modern.good("POST", path, body)
     assert modern.reach("web", "Protected")["providerSpecificDetails"]["processServerId"] == "id-appliance-2"
+    second.alive = False
+    modern.clock.wait(1200.0)
+    body["properties"]["targetApplianceId"] = "id-appliance-1"
+    undo = modern.server.refuse("protect", "push-install-failed", "95117")
+    assert modern.code("POST", path, body) == "95117"
+    undo()
+    modern.good("POST", path, body)  # nobody replicates it meanwhile: it can be tried again
+    assert modern.reach("web", "Protected")["providerSpecificDetails"]["processServerId"] == "id-appliance-1"
 
 
 # other scenarios -----------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ MODERNIZED = """
                     test    clean   unplanned planned commit  cancel point   turn    repair  disable migrate agent   move
 enabling            busy    no-test busy      kind    here    never  here    here    busy    busy    here    busy    busy
 enabling-failed     failed  no-test failed    kind    here    never  here    here    failed  +       here    failed  failed
-replicating         busy    no-test busy      kind    here    never  here    here    busy    +       here    +       idle
+replicating         busy    no-test busy      kind    here    never  here    here    busy    +       here    +       +
 protected           +       no-test +         kind    here    never  here    here    +       +       here    +       +
 cleanup-pending     cleanup +       cleanup   kind    cleanup never  cleanup cleanup cleanup cleanup cleanup cleanup cleanup
 failed-over         over    no-test over      kind    +       never  +       +       idle    +       +       idle    idle
@@ -64,7 +64,7 @@ reverse-replicating oneway  no-test kind      no-pt   here    never  here    tur
 reverse-protected   oneway  no-test kind      +       here    never  here    turned  +       +       here    idle    idle
 failed-back         over    no-test over      kind    +       +      fixed   +       idle    +       +       idle    idle
 failback-committed  over    no-test over      kind    done    never  done    +       idle    +       +       idle    idle
-awaiting-point      busy    no-test busy      kind    here    never  here    here    busy    +       here    +       idle
+awaiting-point      busy    no-test busy      kind    here    never  here    here    busy    +       here    +       +
 """
 
 #: Column -> (route, body).
