@@ -42,6 +42,11 @@ def steps(client: Any, name: str = "one") -> list[tuple[str, str]]:
     return [(one.target_resource.resource_name, one.provisioning_state) for one in found]
 
 
+def doubling(function: str) -> dict[str, str]:
+    """Variables of which each is twice the one before."""
+    return {"v0": "x"} | {f"v{at}": f"[{function}(variables('v{at - 1}'), variables('v{at - 1}'))]" for at in range(1, 41)}
+
+
 VNET = resource(NET + "virtualNetworks", "[variables('net')]", {"addressSpace": {"addressPrefixes": ["[parameters('prefix')]"]}})
 SUBNET = resource(
     NET + "virtualNetworks/subnets",
@@ -202,6 +207,8 @@ def test_who_deploys_needs_the_right_to_each_resource(cloud: Any, client: Any) -
         (template(*(resource(NET + "virtualNetworks", one, {}, dependsOn=[two]) for one, two in ("ab", "ba"))), "Circular"),
         (template(resource(NET + "virtualNetworks", "[" + "concat(" * 100 + "'a'" + ")" * 100 + "]")), "deeply"),
         (template(7), "not an object"),
+        (template(resource(NET + "virtualNetworks", "[variables('v40')]"), variables=doubling("concat")), "too l"),
+        (template(resource(NET + "virtualNetworks", "[string(variables('v40'))]"), variables=doubling("createArray")), "too l"),
         (template({"type": NET + "virtualNetworks", "name": "x"}), "apiVersion"),
         (template(resource("Microsoft.Nothing/things", "x")), "NoRegisteredProviderFound"),
         ({"resources": []}, "schema"),
@@ -289,9 +296,9 @@ def test_a_deployment_is_cancelled_and_not_replaced_meanwhile(cloud: Any, client
         pytest.skip("in fast mode it is over at once; the real service's times are tested")
     net = resource(NET + "virtualNetworks", "n", {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}})
     body = {"properties": {"mode": "Incremental", "template": template(net)}}
-    client.deployments.begin_create_or_update("rg", "one", body)
+    client.deployments.begin_create_or_update("rg", "one", body, polling=False)  # a poller would move the clock
     with pytest.raises(HttpResponseError, match="DeploymentActive"):
-        client.deployments.begin_create_or_update("rg", "one", body)
+        client.deployments.begin_create_or_update("rg", "one", body, polling=False)
     client.deployments.cancel("rg", "one")
     assert client.deployments.get("rg", "one").properties.provisioning_state == "Canceled"
     with pytest.raises(HttpResponseError, match="DeploymentCannotBeCancelled"):

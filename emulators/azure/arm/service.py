@@ -21,6 +21,9 @@ from emulators.clock import Clock
 #: The largest request body, as the real Resource Manager has it.
 BODY_LIMIT = 4 * 1024 * 1024
 
+#: How deep a body may be nested.
+_DEEPEST = 100
+
 GROUP_TYPE = "Microsoft.Resources/resourceGroups"
 
 _REASONS = {
@@ -327,4 +330,18 @@ def _json_object(call: Call) -> Json | None:
         ) from None
     if body is not None and not isinstance(body, dict):
         raise Refusal(400, "InvalidRequestContent", "The request content was invalid: a JSON object is required.")
+    if content.count(b"{") + content.count(b"[") > _DEEPEST and _is_deep(body):
+        raise Refusal(
+            400, "InvalidRequestContent", f"The request content was invalid: it is nested deeper than {_DEEPEST} levels."
+        )
     return body
+
+
+def _is_deep(body: Any) -> bool:
+    """Whether something is nested deeper than we go down, or write out again."""
+    level: list[Any] = [body]
+    for _ in range(_DEEPEST):
+        level = [
+            inner for one in level for inner in (one.values() if isinstance(one, dict) else one) if isinstance(inner, dict | list)
+        ]
+    return bool(level)

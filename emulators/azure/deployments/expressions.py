@@ -19,6 +19,10 @@ _TOKEN = re.compile(
 )
 
 
+#: Letters of a text, and values of a structure counted at every depth, that an expression may make.
+LONGEST, LARGEST = 1 << 20, 100_000
+
+
 class ExpressionError(Exception):
     """The expression cannot be read or evaluated; the message says why."""
 
@@ -45,6 +49,19 @@ class Access:
 
 
 Node = Literal | Invocation | Access
+
+
+def measured(value: Any) -> Any:
+    """`value`, unless it has grown out of bounds: variables that use each other twice double at every step."""
+    seen, letters, waiting = 0, 0, [value]
+    while waiting:
+        one = waiting.pop()
+        seen += 1
+        letters += len(one) if isinstance(one, str) else 0
+        if seen > LARGEST or letters > LONGEST:
+            raise ExpressionError("The value of a template expression is too large")
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return value
 
 
 def is_expression(text: str) -> bool:

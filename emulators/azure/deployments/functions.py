@@ -9,25 +9,36 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
-from emulators.azure.deployments.expressions import ExpressionError
+from emulators.azure.deployments.expressions import LARGEST, LONGEST, ExpressionError
 
 #: Letters of `uniqueString`, which gives 13 of them. The values are not those of the real service, whose hash is not published.
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
-_LONGEST = 128 * 1024
 
 
 def concat(*parts: Any) -> Any:
     if parts and all(isinstance(part, list) for part in parts):
+        if sum(len(part) for part in parts) > LARGEST:
+            raise ExpressionError("The array is too long.")
         return [one for part in parts for one in part]
-    return "".join(_text(part) for part in parts)
+    return _joined("", parts)
+
+
+def _joined(separator: str, parts: Any) -> str:
+    texts = [_text(part) for part in parts]
+    if sum(len(one) + len(separator) for one in texts) > LONGEST:
+        raise ExpressionError("The text is too long.")
+    return separator.join(texts)
 
 
 def format_text(pattern: str, *values: Any) -> str:
     """`format('{0}-{1:D3}', ...)`: numbers with D and a width are padded with zeros."""
 
+    if len(pattern) + pattern.count("{") * max((len(_text(value)) for value in values), default=0) > LONGEST:
+        raise ExpressionError("The text is too long.")
+
     def one(match: re.Match[str]) -> str:
         value = values[int(match[1])]
-        return str(int(value)).zfill(int(match[2] or 0)) if match[2] is not None else _text(value)
+        return str(int(value)).zfill(min(int(match[2] or 0), 64)) if match[2] is not None else _text(value)
 
     plain = pattern.replace("{{", "\0").replace("}}", "\1")
     return re.sub(r"\{(\d+)(?::[Dd](\d+))?\}", one, plain).replace("\0", "{").replace("\1", "}")
@@ -69,8 +80,14 @@ def empty(value: Any) -> bool:
     return value is None or len(value) == 0
 
 
+def replace(text: str, old: str, new: str) -> str:
+    if len(text) + text.count(old) * len(new) > LONGEST:
+        raise ExpressionError("The text is too long.")
+    return text.replace(old, new)
+
+
 def pad_left(text: Any, width: int, letter: str = " ") -> str:
-    return _bounded(_text(text).rjust(min(width, _LONGEST), letter))
+    return _text(text).rjust(min(width, LONGEST), letter)
 
 
 def count_from(start: int, many: int) -> list[int]:
@@ -113,12 +130,6 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _bounded(text: str) -> str:
-    if len(text) > _LONGEST:
-        raise ExpressionError("The text is too long.")
-    return text
-
-
 def _whole(value: Any) -> int:
     return int(value)
 
@@ -157,7 +168,7 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "int": _whole,
     "intersection": intersection,
     "items": items,
-    "join": lambda values, separator: separator.join(_text(one) for one in values),
+    "join": lambda values, separator: _joined(separator, values),
     "json": json.loads,
     "last": lambda value: value[-1] if len(value) else ("" if isinstance(value, str) else None),
     "lastindexof": lambda text, what: text.lower().rfind(what.lower()),
@@ -173,7 +184,7 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "or": lambda *values: any(values),
     "padleft": pad_left,
     "range": count_from,
-    "replace": lambda text, old, new: _bounded(text.replace(old, new)),
+    "replace": replace,
     "skip": lambda value, many: value[max(0, many) :],
     "split": split,
     "startswith": lambda text, start: text.lower().startswith(start.lower()),

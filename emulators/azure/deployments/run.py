@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from emulators.azure.arm import Arm, Json, Operation, Refusal, Resource
-from emulators.azure.deployments.expressions import ExpressionError, resolve
+from emulators.azure.deployments.expressions import ExpressionError, measured, resolve
 from emulators.azure.deployments.template import Template, Wanted
 from emulators.azure.deployments.world import World
 from emulators.clock import Process, iso
@@ -125,7 +125,7 @@ class Run:
                 continue
             kind = str(about.get("type", "String"))
             if not kind.lower().startswith("secure"):
-                outputs[name] = {"type": kind, "value": resolve(about.get("value"), self.template.functions)}
+                outputs[name] = {"type": kind, "value": measured(resolve(about.get("value"), self.template.functions))}
         return outputs
 
     def _begin(self, wanted: Wanted) -> Step:

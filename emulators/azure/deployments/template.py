@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.azure.arm import Json, Refusal, read
-from emulators.azure.deployments.expressions import ExpressionError, Functions, called, evaluate, resolve
+from emulators.azure.deployments.expressions import ExpressionError, Functions, called, evaluate, measured, resolve
 from emulators.azure.deployments.functions import PLAIN
 
 NESTED = "Microsoft.Resources/deployments"
@@ -47,7 +47,7 @@ class Wanted:
         body = {name: value for name, value in self.given.items() if name not in left_out}
         if inner is not None:
             body["properties"] = {name: value for name, value in body["properties"].items() if name != "template"}
-        resolved: Json = resolve(body, self.functions)
+        resolved: Json = measured(resolve(body, self.functions))
         if inner is not None:
             resolved["properties"]["template"] = inner
         return resolved
@@ -110,7 +110,7 @@ def _parameters(template: Json, properties: Json, functions: dict[str, Callable[
         if isinstance(entry, dict) and "value" in entry:
             value = entry["value"]
         elif "defaultValue" in about:
-            value = resolve(about["defaultValue"], functions)
+            value = measured(resolve(about["defaultValue"], functions))
         else:
             raise invalid(f"The value for the template parameter '{name}' is not provided")
         _check_value(name, value, kind, about)
@@ -144,7 +144,7 @@ def _variables(template: Json, functions: dict[str, Callable[..., Any]]) -> None
             if spelled in open_now:
                 raise ExpressionError(f"The template variable '{name}' uses itself")
             open_now.add(spelled)
-            known[spelled] = resolve(declared[spelled], functions)
+            known[spelled] = measured(resolve(declared[spelled], functions))
             open_now.discard(spelled)
         return known[spelled]
 

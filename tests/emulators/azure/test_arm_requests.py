@@ -61,6 +61,7 @@ def test_the_version_is_required_and_any_is_taken(world: Any) -> None:
         (b'"text"', 400, "InvalidRequestContent"),
         (b"\xff\xfe", 400, "InvalidRequestContent"),
         (b"[" * 100_000, 400, "InvalidRequestContent"),
+        (b'{"location": "westeurope", "properties": ' + b'{"a": ' * 300 + b"1" + b"}" * 301, 400, "InvalidRequestContent"),
         (b"", 400, "InvalidRequestContent"),
         (b"null", 400, "InvalidRequestContent"),
         (b"{}", 400, "LocationRequired"),
