@@ -55,6 +55,9 @@ def all_of(**more: Any) -> Callable[[dict[str, Any]], None]:
         (Site, all_of(osName="CentOS 4/5 (32-bit)"), False),  # CFG-002
         (Site, all_of(osName="Ubuntu Linux 22.04 (64-bit)"), False),
         (ModernSite, all_of(osName="Ubuntu Linux 22.04 (64-bit)"), True),
+        (Site, all_of(osName="Red Hat Enterprise Linux 9 (64-bit)"), False),
+        (Site, all_of(osName="Red Hat Enterprise Linux 7 (64-bit)"), True),
+        (Site, all_of(osName="Debian GNU/Linux 9 (64-bit)"), True),  # what the Linux machines of an estate are
         (Site, first_disk(sizeBytes=2049 * GIB), False),  # CFG-004
         (Site, first_disk(sizeBytes=2048 * GIB), True),
         (Site, first_disk(isOsDisk=False), False),
