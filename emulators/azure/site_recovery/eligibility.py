@@ -18,7 +18,9 @@ _GIB = 1 << 30
 
 #: Systems that agents never ran on; and those that came after the classic architecture.
 _OLD = re.compile(r"32-bit|Server 2003|Server 2000|Windows (2000|NT|XP|Vista|9[58])|2008(?! R2)", re.IGNORECASE)
-_LATER = re.compile(r"Ubuntu.*(1[89]|2\d)\.|(Enterprise|Oracle) Linux (8|9)\b|CentOS (8|9)\b|GNU/Linux 1\d|Server 20(19|22|25)", re.IGNORECASE)
+_LATER = re.compile(
+    r"Ubuntu.*(1[89]|2\d)\.|(Enterprise|Oracle) Linux (8|9)\b|CentOS (8|9)\b|GNU/Linux 1\d|Server 20(19|22|25)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
