@@ -44,8 +44,8 @@ def document(body: bytes) -> Any:
     return root
 
 
-def request(body: bytes) -> Request:
-    """Read an envelope. Raises `Fault("InvalidRequest")`."""
+def request(body: bytes, namespace: str = schema.NAMESPACE) -> Request:
+    """Read an envelope with a call of a namespace. Raises `Fault("InvalidRequest")`."""
     root = document(body)
     content = root.find(f"{{{_SOAP}}}Body")
     if root.tag != f"{{{_SOAP}}}Envelope" or content is None or len(content) != 1:
@@ -55,7 +55,7 @@ def request(body: bytes) -> Request:
     if this is None or not this.get("type"):
         raise invalid_request("The request names no object (_this)")
     name = etree.QName(call)
-    if name.namespace is None or not name.namespace.startswith(schema.NAMESPACE):
+    if name.namespace is None or not name.namespace.startswith(namespace):
         raise invalid_request(f"Namespace {name.namespace} is not served here")
     return Request(name.localname, _ref(this), call, root.find(f"{{{_SOAP}}}Header"))
 

@@ -8,6 +8,8 @@ from typing import Any
 from pyVmomi import VmomiSupport, vim  # vim: importing it fills the registry
 
 NAMESPACE = "urn:vim25"
+#: Of storage policies: all its types have names that begin with `Pbm`.
+PBM = "urn:pbm"
 XSD = VmomiSupport.XMLNS_XSD
 _FAULT = VmomiSupport.GetVmodlType("vmodl.MethodFault")
 _TEXTS = (type, VmomiSupport.ManagedMethod, VmomiSupport.PropertyPath)
@@ -89,7 +91,7 @@ def named(name: str) -> Type:
     if name in ("ManagedObjectReference", "ArrayOfManagedObjectReference"):
         name = name.removesuffix("Reference")
     try:
-        return described(VmomiSupport.GetWsdlType(NAMESPACE, name))
+        return described(VmomiSupport.GetWsdlType(_namespace_of(name), name))
     except KeyError:
         if name.startswith("ArrayOf"):  # made when first asked for
             item = _item_of(name[7:])
@@ -97,10 +99,14 @@ def named(name: str) -> Type:
         raise
 
 
+def _namespace_of(name: str) -> str:
+    return PBM if name.removeprefix("ArrayOf").startswith("Pbm") else NAMESPACE
+
+
 def _item_of(name: str) -> Any:
     """The type that a list holds; the names of a few begin with a small letter, which the list's does not show."""
     try:
-        return VmomiSupport.GetWsdlType(NAMESPACE, name)
+        return VmomiSupport.GetWsdlType(_namespace_of(name), name)
     except KeyError:
         return VmomiSupport.GetWsdlType(NAMESPACE, name[0].lower() + name[1:])
 

@@ -102,6 +102,16 @@ def answer(
     return Answer(200, _enveloped(method, content), call.set_cookie, method=method)
 
 
+def enveloped(method: str, content: str, *, namespace: str) -> str:
+    """An answer of another service than vim25."""
+    return f'{_HEAD}<{method}Response xmlns="{namespace}">{content}</{method}Response>{_TAIL}'
+
+
+def fault_text(fault: Fault) -> str:
+    """A fault as the answer of another service."""
+    return _fault(fault).decode()
+
+
 def _enveloped(method: str, content: list[bytes]) -> list[bytes]:
     head = f'{_HEAD}<{method}Response xmlns="{schema.NAMESPACE}">'.encode()
     return [head, *content, f"</{method}Response>{_TAIL}".encode()]
@@ -121,7 +131,8 @@ def _later(waiting: Waiting, method: str) -> Callable[[], Answer | None]:
 def _fault(fault: Fault) -> bytes:
     out: list[str] = []
     write_fields(out, Record(fault.kind, **fault.fields))
-    detail = f'<{fault.kind}Fault xmlns="{schema.NAMESPACE}" xsi:type="{fault.kind}">{"".join(out)}</{fault.kind}Fault>'
+    namespace = schema.PBM if fault.kind.startswith("Pbm") else schema.NAMESPACE
+    detail = f'<{fault.kind}Fault xmlns="{namespace}" xsi:type="{fault.kind}">{"".join(out)}</{fault.kind}Fault>'
     content = f"<faultcode>ServerFaultCode</faultcode><faultstring>{text(fault.message)}</faultstring><detail>{detail}</detail>"
     return f"{_HEAD}<soapenv:Fault>{content}</soapenv:Fault>{_TAIL}".encode()
 

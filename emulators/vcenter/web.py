@@ -12,6 +12,7 @@ from emulators.vcenter.http_body import Door, bounded
 from emulators.vcenter.inventory import Inventory
 from emulators.vcenter.nfc_door import nfc
 from emulators.vcenter.objects.service_instance import api_version
+from emulators.vcenter.pbm_door import pbm
 from emulators.vcenter.sessions import token_of
 from emulators.vcenter.sts_door import sts
 
@@ -24,6 +25,7 @@ DOORS: dict[str, Door] = {
     "folder": folder,
     "guestFile": guest_file,
     "nfc": nfc,
+    "pbm": pbm,
     "rest": automation,
     "sts": sts,
 }
