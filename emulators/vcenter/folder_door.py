@@ -26,7 +26,7 @@ def folder(inventory: Inventory, environ: dict[str, Any], start_response: Any) -
     query = {name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
     try:
         with inventory.lock:
-            session = inventory.sessions.find(sessions.token_of(environ.get("HTTP_COOKIE", "")))
+            session = _session(inventory, environ)
             if session is None:
                 raise Fault("NotAuthenticated", "Log in first.")
             call = Call(inventory, session, environ.get("drillbed.peer", ""))
@@ -39,6 +39,18 @@ def folder(inventory: Inventory, environ: dict[str, Any], start_response: Any) -
         return action(call, datastore, relative, environ, start_response)
     except Fault as fault:
         return refusal(start_response, fault)
+
+
+def _session(inventory: Inventory, environ: dict[str, Any]) -> sessions.Session | None:
+    """Who asks: by the session's cookie, or by a ticket for this request."""
+    cookies = environ.get("HTTP_COOKIE", "")
+    found = inventory.sessions.find(sessions.token_of(cookies))
+    if found is not None:
+        return found
+    query = environ.get("QUERY_STRING", "")
+    target = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace") + (f"?{query}" if query else "")
+    ticket = sessions.token_of(cookies, sessions.TICKET_COOKIE)
+    return inventory.sessions.use_ticket(ticket, environ["REQUEST_METHOD"], target) if ticket else None
 
 
 def _datastore(call: Call, query: dict[str, str]) -> Datastore | None:

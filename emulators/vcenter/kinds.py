@@ -42,6 +42,7 @@ from emulators.vcenter.objects import (
     resource_pool,
     search_index,
     service_instance,
+    service_tickets,
     session_manager,
     switch,
     task_manager,
@@ -216,7 +217,7 @@ _KINDS: dict[str, Kind] = {
     ),
     "SessionManager": Kind(
         session_manager.SESSION_PROPERTIES,
-        session_manager.SESSION_OPERATIONS,
+        {**session_manager.SESSION_OPERATIONS, **service_tickets.TICKET_OPERATIONS},
         personal={"currentSession": session_manager.current_session},
         volatile=frozenset({"sessionList"}),
     ),

@@ -8,14 +8,16 @@ from emulators.clock import Clock
 COOKIE = "vmware_soap_session"
 #: Idle time after which vCenter ends a session, seconds.
 IDLE_SECONDS = 1800.0
+#: Cookie of a ticket for one request, and how long it is good, seconds.
+TICKET_COOKIE, TICKET_SECONDS = "vmware_cgi_ticket", 120.0
 _MOST = 500
 
 
-def token_of(cookies: str) -> str:
-    """The session's secret in a Cookie header; empty when there is none."""
+def token_of(cookies: str, wanted: str = COOKIE) -> str:
+    """The session's secret in a Cookie header, or the value of another cookie; empty when there is none."""
     for cookie in cookies.split(";"):
         name, _, value = cookie.partition("=")
-        if name.strip() == COOKIE:
+        if name.strip() == wanted:
             return value.strip().strip('"')
     return ""
 
@@ -49,6 +51,7 @@ class Sessions:
         self._idle = idle_seconds
         self._by_token: dict[str, Session] = {}
         self._next_end = float("inf")  #: no session ends by itself before
+        self._tickets: dict[str, tuple[Session, str, str, float]] = {}
 
     def open(self, user: str, *, locale: str, address: str, agent: str) -> Session:
         """Log a user in. The oldest idle session makes room when there are too many."""
@@ -69,6 +72,20 @@ class Sessions:
             session.last_active = self._clock.now()
             session.calls += 1
         return session
+
+    def ticket(self, session: Session, method: str, target: str) -> str:
+        """The secret of a ticket for one request: its method, path (unquoted) and query."""
+        while len(self._tickets) >= _MOST:
+            del self._tickets[next(iter(self._tickets))]
+        token = self._clock.random_bytes(20).hex()
+        self._tickets[token] = (session, method, target, self._clock.now() + TICKET_SECONDS)
+        return token
+
+    def use_ticket(self, token: str, method: str, target: str) -> Session | None:
+        """The live session behind a ticket, which is used up by this; None when it is not for this request."""
+        session, wanted, address, until = self._tickets.pop(token, (None, "", "", 0.0))
+        good = session is not None and (wanted, address) == (method, target) and self._clock.now() <= until
+        return self.find(session.token) if good and session is not None else None
 
     def by_key(self, key: str) -> Session | None:
         self._sweep()

@@ -171,3 +171,27 @@ def test_a_client_that_dies_in_the_middle_leaves_nothing(tmp_path, chunked):
     finally:
         transport.close()
         vcenter.close()
+
+
+def test_a_ticket_is_good_for_one_request_of_its_kind(site, si, ask):
+    assert ask("PUT", "a%20b.txt", b"text")[0] == 201
+    address = f"https://vcenter/folder/a%20b.txt{QUERY}"
+
+    def ticket(method="httpGet", url=address):
+        spec = vim.SessionManager.HttpServiceRequestSpec(method=method, url=url)
+        return f"vmware_cgi_ticket={si.content.sessionManager.AcquireGenericServiceTicket(spec).id}"
+
+    cookie = ticket()
+    assert ask("GET", "a%20b.txt", cookie=cookie)[::2] == (200, b"text")
+    assert ask("GET", "a%20b.txt", cookie=cookie)[0] == 401, "it is used up"
+    assert ask("PUT", "a%20b.txt", b"other", cookie=ticket())[0] == 401
+    assert ask("GET", "web/web.vmx", cookie=ticket())[0] == 401
+    assert ask("PUT", "a%20b.txt", b"other", cookie=ticket("httpPut"))[0] == 200
+    late = ticket()
+    site.clock.wait(121)
+    assert ask("GET", "a%20b.txt", cookie=late)[0] == 401
+    ended = ticket()
+    si.content.sessionManager.Logout()
+    assert ask("GET", "a%20b.txt", cookie=ended)[0] == 401
+    with pytest.raises(vim.fault.NotAuthenticated):
+        ticket()
