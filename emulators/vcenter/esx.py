@@ -10,6 +10,7 @@ from emulators.vcenter.objects.datacenter import Datacenter
 from emulators.vcenter.objects.datastore_browser import HostDatastoreBrowser
 from emulators.vcenter.objects.environment import EnvironmentBrowser
 from emulators.vcenter.objects.folder import Folder, put
+from emulators.vcenter.objects.host_equipment import equip
 from emulators.vcenter.objects.host_system import HostSystem
 from emulators.vcenter.objects.network import Network
 from emulators.vcenter.objects.resource_pool import ResourcePool
@@ -28,6 +29,7 @@ def build(inventory: Inventory, folder: Path, capacity: int, model: Model) -> It
     for place in (datacenter, compute, host):
         place.networks.append(ref(network))
     network.hosts.append(ref(host))
+    equip(inventory, host)
     for number in range(model.datastores):
         name = f"LocalDS_{number}"
         datastore = add_datastore(inventory, datacenter, name, folder / name, capacity)

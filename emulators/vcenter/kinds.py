@@ -8,6 +8,7 @@ from emulators.vcenter.entity import ENTITY_OPERATIONS
 from emulators.vcenter.kind import Kind, needs, of_disks
 from emulators.vcenter.objects import (
     alarms,
+    array,
     authorization_manager,
     cluster,
     cluster_placement,
@@ -28,8 +29,14 @@ from emulators.vcenter.objects import (
     guest_file_operations,
     guest_operations,
     guest_registry,
+    host_access,
+    host_datastores,
     host_membership,
+    host_network,
+    host_parts,
+    host_services,
     host_states,
+    host_storage,
     host_system,
     inventory_removal,
     licenses,
@@ -87,6 +94,11 @@ _POOL_PRIVILEGES = {
 }
 
 _KINDS: dict[str, Kind] = {
+    **host_access.HOST_ACCESS_KINDS,
+    **host_datastores.HOST_DATASTORE_KINDS,
+    **host_network.HOST_NETWORK_KINDS,
+    **host_services.HOST_SERVICE_KINDS,
+    **host_storage.HOST_STORAGE_KINDS,
     "Alarm": Kind(alarms.ALARM_PROPERTIES, alarms.ALARM_OPERATIONS),
     "AlarmManager": Kind(alarms.ALARMS_PROPERTIES, alarms.ALARMS_OPERATIONS),
     "AuthorizationManager": Kind(
@@ -176,7 +188,7 @@ _KINDS: dict[str, Kind] = {
         privileges=dict.fromkeys(datastore_browser.BROWSER_OPERATIONS, needs("Datastore.Browse")),
     ),
     "HostSystem": Kind(
-        host_system.HOST_PROPERTIES,
+        {**host_system.HOST_PROPERTIES, "configManager": host_parts.config_manager, "capability": environment.host_capability},
         {"Reload": ENTITY_OPERATIONS["Reload"], **host_states.STATE_OPERATIONS, "Destroy_Task": inventory_removal.destroy_host},
         volatile=frozenset({"summary"}),
         privileges={"Destroy_Task": needs("Host.Inventory.RemoveHostFromCluster")},
@@ -223,6 +235,7 @@ _KINDS: dict[str, Kind] = {
     ),
     "Task": Kind({"info": info}, task_manager.TASK_OPERATIONS),
     "TaskManager": Kind(task_manager.TASK_MANAGER_PROPERTIES),
+    "StorageQueryManager": Kind(operations=array.ARRAY_OPERATIONS),
     "StoragePod": Kind(
         {**folder.FOLDER_PROPERTIES, **folder_moves.POD_PROPERTIES},
         {**ENTITY_OPERATIONS, **folder_moves.MOVE_OPERATIONS, "Destroy_Task": inventory_removal.destroy_pod},

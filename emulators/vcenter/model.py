@@ -7,12 +7,14 @@ from typing import Any
 
 from emulators.vcenter.disk_store import DiskStore
 from emulators.vcenter.inventory import Inventory, ref
+from emulators.vcenter.objects import array
 from emulators.vcenter.objects.cluster import ClusterComputeResource
 from emulators.vcenter.objects.datacenter import Datacenter
 from emulators.vcenter.objects.datastore import Datastore
 from emulators.vcenter.objects.datastore_browser import HostDatastoreBrowser
 from emulators.vcenter.objects.environment import EnvironmentBrowser
 from emulators.vcenter.objects.folder import Folder, add_folder, add_pod, put
+from emulators.vcenter.objects.host_equipment import equip
 from emulators.vcenter.objects.host_system import HostSystem
 from emulators.vcenter.objects.network import Network
 from emulators.vcenter.objects.resource_pool import ResourcePool
@@ -46,6 +48,7 @@ class Model:
     nsx_portgroups: int = 0
     autostart: bool = True
     esx: bool = False  #: one ESXi host instead of a vCenter
+    luns: bool = False  #: datastores lie on units of a storage array, which has spare ones
     site: bool = False  #: machines as a site has them, instead of equal ones
 
     @classmethod
@@ -74,14 +77,17 @@ class _Site:
     folder: Path
     capacity: int
     addresses: str
+    luns: bool
     made_hosts: int = 0
 
 
 def build(inventory: Inventory, folder: Path, capacity: int, model: Model, addresses: str) -> list[Home]:
     """Make everything but the machines; returns where those belong."""
-    site = _Site(inventory, folder, capacity, addresses)
+    site = _Site(inventory, folder, capacity, addresses, model.luns)
     homes: list[Home] = []
     root = inventory.get(inventory.root, Folder)
+    for _ in range(array.SPARES if model.luns else 0):
+        array.add(inventory, array.SPARE_BYTES)
     for number in range(model.datacenters):
         own = number - max(0, model.datacenters - model.folders)
         parent = root if own < 0 else add_folder(inventory, root, f"F{own}", list(root.child_types))
@@ -228,13 +234,17 @@ def add_host(inventory: Inventory, cluster: ClusterComputeResource, name: str, a
     for place in [inventory.find(one.moid) for one in (*host.datastores, *host.networks)]:
         place.hosts.append(ref(host))
         inventory.change(place, "host")
+    equip(inventory, host)
     return host
 
 
 def _datastore(site: _Site, datacenter: Datacenter, name: str, at: Folder) -> Datastore:
     inventory = site.inventory
     place = site.folder / name if inventory.count_of(Datacenter) == 1 else site.folder / datacenter.name / name
-    return add_datastore(inventory, datacenter, name, place, site.capacity, at)
+    made = add_datastore(inventory, datacenter, name, place, site.capacity, at)
+    if site.luns:
+        array.with_vmfs(inventory, made, array.add(inventory, site.capacity, made.folder))
+    return made
 
 
 def add_datastore(

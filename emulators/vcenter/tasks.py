@@ -4,7 +4,7 @@ The work of a task is a generator. It yields seconds to rest, or a callable that
 hook); everything between runs with the lock held. Its return value is the task's result; a `Fault` it raises is its error.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -131,6 +131,15 @@ class Tasks:
         task.chain = event["chainId"]
         event.fields["info"] = info(inventory, task)
         return task, entity
+
+    def begin(self, call: Call, managed: Any, name: str, args: Mapping[str, Any]) -> Task:
+        """Start an operation of an object by its name, as if a client had asked for it."""
+        operation = self._inventory.kinds[managed.kind].operations[name]
+
+        def work(own: Call) -> Work:
+            return (yield from operation(own, managed, args))
+
+        return self.start(call, managed, schema.methods(managed.kind)[name], work)
 
     def _run(self, call: Call, task: Task, entity: Any, work: Work) -> Process:
         while True:

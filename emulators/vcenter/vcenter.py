@@ -18,9 +18,10 @@ from emulators.vcenter.inventory import ROOT, Inventory
 from emulators.vcenter.keeping import Keeper
 from emulators.vcenter.kinds import KINDS
 from emulators.vcenter.model import Home, Model, build
-from emulators.vcenter.objects import alarms, guest_operations, vm_create, vm_export, vm_power
+from emulators.vcenter.objects import alarms, array, guest_operations, vm_create, vm_export, vm_power
 from emulators.vcenter.objects.cluster import ClusterComputeResource
 from emulators.vcenter.objects.datacenter import Datacenter
+from emulators.vcenter.objects.datastore import Datastore
 from emulators.vcenter.objects.folder import Folder, add_folder
 from emulators.vcenter.objects.host_system import HostSystem
 from emulators.vcenter.objects.network import Network
@@ -80,7 +81,7 @@ class VCenter:
         anybody: bool = False,
         keeper: Keeper | None = None,
     ):
-        plan = model or Model(hosts=hosts)
+        plan = model or Model(hosts=hosts, luns=True)
         root = esx.ROOT if plan.esx else ROOT
         lock = keeper.guard if keeper is not None else threading.RLock()
         self.inventory = inventory = Inventory(
@@ -271,6 +272,17 @@ class VCenter:
             known = next((one for one in below if isinstance(one, Folder) and one.name == name), None)
             folder = known or add_folder(inventory, folder, name, ["Folder", "VirtualMachine"])
         return folder
+
+    def present_copy(self, datastore: str) -> str:
+        """Have the array present a copy of the unit under a datastore, as its replication does at failover; returns its name.
+
+        Hosts find it when they rescan, as an unresolved copy. Raises `KeyError`, `ValueError` for one that lies on no unit.
+        """
+        with self.inventory.lock:
+            found = next((one for one in self.inventory.all_of(Datastore) if one.name == datastore), None)
+            if found is None:
+                raise KeyError(datastore)
+            return array.copy(self.inventory, found).name
 
     def find_vm(self, name: str) -> VirtualMachine:
         """The machine of a name. Raises `KeyError`."""

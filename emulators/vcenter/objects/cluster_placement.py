@@ -1,10 +1,8 @@
 """Where machines go in a cluster: recommendations that follow rules and load, and what becomes of them."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
-from emulators.vcenter import schema
 from emulators.vcenter.faults import invalid_argument
 from emulators.vcenter.inventory import Call, Inventory, ref
 from emulators.vcenter.objects.cluster import ClusterComputeResource
@@ -161,16 +159,9 @@ def apply(call: Call, cluster: ClusterComputeResource, args: Any) -> None:
     found = _standing(cluster, args["key"])
     cluster.recommendations.remove(found)
     inventory.change(cluster, "recommendation", "drsRecommendation")
-    method = schema.methods("VirtualMachine")["MigrateVM_Task"]
-    migrate = inventory.kinds["VirtualMachine"].operations["MigrateVM_Task"]
     for action in found["action"]:
         vm = inventory.get(action["target"], VirtualMachine)
-        there = {"host": action["drsMigration"]["destination"]}
-        inventory.tasks.start(call, vm, method, partial(_run, migrate, vm, there))
-
-
-def _run(operation: Any, vm: VirtualMachine, args: Any, own: Call) -> Any:
-    return operation(own, vm, args)
+        inventory.tasks.begin(call, vm, "MigrateVM_Task", {"host": action["drsMigration"]["destination"]})
 
 
 def cancel(call: Call, cluster: ClusterComputeResource, args: Any) -> None:

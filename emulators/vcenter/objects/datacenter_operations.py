@@ -1,9 +1,7 @@
 """Operations on datacenters: many machines at once, configuration, hardware versions."""
 
-from functools import partial
 from typing import Any
 
-from emulators.vcenter import schema
 from emulators.vcenter.entity import ENTITY_OPERATIONS
 from emulators.vcenter.events import datacenter_of
 from emulators.vcenter.faults import invalid_argument, invalid_power_state
@@ -26,22 +24,15 @@ def power_on_many(call: Call, datacenter: Datacenter, args: Any) -> Work:
     if any(datacenter_of(inventory, vm) is not datacenter for vm in machines):
         raise invalid_argument("vm", "A machine is in another datacenter.")
     yield SECONDS
-    method = schema.methods("VirtualMachine")["PowerOnVM_Task"]
-    power_on = inventory.kinds["VirtualMachine"].operations["PowerOnVM_Task"]
     attempted, left = [], []
     for vm in machines:
         if vm.power == "poweredOn":
             fault = invalid_power_state("poweredOff", vm.power).record()
             left.append(Record("ClusterNotAttemptedVmInfo", vm=ref(vm), fault=fault))
             continue
-        task = inventory.tasks.start(call, vm, method, partial(_run, power_on, vm))
+        task = inventory.tasks.begin(call, vm, "PowerOnVM_Task", {})
         attempted.append(Record("ClusterAttemptedVmInfo", vm=ref(vm), task=ref(task)))
     return Record("ClusterPowerOnVmResult", attempted=attempted, notAttempted=left)
-
-
-def _run(operation: Any, vm: VirtualMachine, own: Call) -> Work:
-    work: Work = operation(own, vm, {})
-    return work
 
 
 def reconfigure(call: Call, datacenter: Datacenter, args: Any) -> Work:

@@ -15,6 +15,7 @@ from emulators.vcenter.records import Record, Ref
 from emulators.vcenter.tasks import Work
 
 _LARGEST_FILE = 64 * 1024**4
+_RDM = ("maxPhysicalRDMFileSize", "maxVirtualRDMFileSize")
 
 
 @dataclass(slots=True)
@@ -29,6 +30,14 @@ class Datastore:
     hosts: list[Ref] = field(default_factory=list)
     maintenance: str = "normal"
     owners: dict[str, str] = field(default_factory=dict)  #: of files that were given to somebody, by their path
+    #: the unit of the array under a VMFS, those it was extended by, its signature
+    lun: str = ""
+    extents: list[str] = field(default_factory=list)
+    vmfs_uuid: str = ""
+    #: of a share: its HostNasVolume
+    nas: Record | None = None
+    #: moids of hosts that have unmounted it
+    unmounted: set[str] = field(default_factory=set)
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "Datastore"
 
@@ -61,16 +70,44 @@ def _summary(inventory: Inventory, datastore: Datastore) -> Record:
         capacity=store.capacity,
         freeSpace=store.free,
         uncommitted=max(0, sum(disk.size for disk in store.disks()) - (store.capacity - store.free)),
-        accessible=True,
+        accessible=any(host.moid not in datastore.unmounted for host in datastore.hosts),
         multipleHostAccess=len(datastore.hosts) > 1,
-        type="VMFS",
+        type=datastore.nas["type"] if datastore.nas is not None else "VMFS",
         maintenanceMode=datastore.maintenance,
     )
 
 
-def _info(inventory: Inventory, datastore: Datastore) -> Record:
+def vmfs_volume(inventory: Inventory, datastore: Datastore) -> Record | None:
+    """HostVmfsVolume; None where the datastore does not lie on a unit of the array."""
+    if not datastore.lun:
+        return None
+    names = [datastore.lun, *datastore.extents]
     return Record(
-        "LocalDatastoreInfo",
+        "HostVmfsVolume",
+        type="VMFS",
+        name=datastore.name,
+        capacity=store_of(inventory, datastore).capacity,
+        blockSizeMb=1,
+        maxBlocks=63963136,
+        majorVersion=6,
+        version="6.81",
+        uuid=datastore.vmfs_uuid,
+        extent=[Record("HostScsiDiskPartition", diskName=name, partition=1) for name in names],
+        vmfsUpgradable=False,
+        local=False,
+    )
+
+
+def _info(inventory: Inventory, datastore: Datastore) -> Record:
+    vmfs = vmfs_volume(inventory, datastore)
+    kind = "LocalDatastoreInfo"
+    more: dict[str, Any] = {"path": str(datastore.folder)}
+    if vmfs is not None:
+        kind, more = "VmfsDatastoreInfo", {"vmfs": vmfs, **dict.fromkeys(_RDM, _LARGEST_FILE)}
+    elif datastore.nas is not None:
+        kind, more = "NasDatastoreInfo", {"nas": datastore.nas}
+    return Record(
+        kind,
         name=datastore.name,
         url=_url(datastore),
         freeSpace=store_of(inventory, datastore).free,
@@ -78,7 +115,7 @@ def _info(inventory: Inventory, datastore: Datastore) -> Record:
         maxVirtualDiskCapacity=_LARGEST_FILE,
         maxMemoryFileSize=_LARGEST_FILE,
         timestamp=inventory.clock.now(),
-        path=str(datastore.folder),
+        **more,
     )
 
 
@@ -94,8 +131,12 @@ def _capability(_inventory: Inventory, _datastore: Datastore) -> Record:
 
 
 def _mounts(_inventory: Inventory, datastore: Datastore) -> list[Record]:
-    info = Record("HostMountInfo", path=str(datastore.folder), accessMode="readWrite", mounted=True, accessible=True)
-    return [Record("DatastoreHostMount", key=host, mountInfo=info) for host in datastore.hosts]
+    found = []
+    for host in datastore.hosts:
+        mounted = host.moid not in datastore.unmounted
+        told = {"path": str(datastore.folder), "accessMode": "readWrite", "mounted": mounted, "accessible": mounted}
+        found.append(Record("DatastoreHostMount", key=host, mountInfo=Record("HostMountInfo", **told)))
+    return found
 
 
 def _machines(inventory: Inventory, datastore: Datastore) -> list[Ref]:

@@ -199,6 +199,11 @@ def capability() -> Record:
     return plainest("HostCapability", **dict.fromkeys(_CAPABLE, True), maxSupportedVcpus=_MOST_CPUS)
 
 
+def host_capability(_inventory: Inventory, _host: HostSystem) -> Record:
+    """`HostSystem.capability`."""
+    return capability()
+
+
 def query_capability(call: Call, browser: EnvironmentBrowser, args: Any) -> Record | None:
     """QueryTargetCapabilities."""
     return capability() if _hosts(call.inventory, browser, args.get("host")) else None

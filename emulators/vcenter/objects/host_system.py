@@ -33,6 +33,9 @@ class HostSystem:
     power: str = "poweredOn"
     #: fields of its HostConfigInfo
     config: dict[str, Any] = field(default_factory=dict)
+    #: what it keeps and `config` does not show, by the part that it is of
+    hidden: dict[str, Any] = field(default_factory=dict)
+    installed: float = 0.0
     #: ids of the objects that it is managed through
     parts: list[str] = field(default_factory=list)
     #: what its own software may take, by group

@@ -38,6 +38,7 @@ SERVICES = {
     "setting": ("OptionManager", "VpxSettings"),
     "userDirectory": ("UserDirectory", "UserDirectory"),
     "vStorageObjectManager": ("VcenterVStorageObjectManager", "VStorageObjectManager"),
+    "storageQueryManager": ("StorageQueryManager", "StorageQueryManager"),
     "virtualDiskManager": ("VirtualDiskManager", "virtualDiskManager"),
 }
 #: Service objects that others point at.

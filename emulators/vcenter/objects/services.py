@@ -3,6 +3,7 @@
 from typing import Any
 
 from emulators.vcenter.objects.alarms import Alarms
+from emulators.vcenter.objects.array import Array
 from emulators.vcenter.objects.custom_fields import CustomFields
 from emulators.vcenter.objects.extensions import Extensions
 from emulators.vcenter.objects.guest_operations import GuestOperations
@@ -21,4 +22,5 @@ STATEFUL: dict[str, Any] = {
     "HostVStorageObjectManager": VStorageService,
     "SessionManager": SessionService,
     "VcenterVStorageObjectManager": VStorageService,
+    "StorageQueryManager": Array,
 }

@@ -103,6 +103,6 @@ def datastore_of(inventory: Inventory, spec: Record, host: Any) -> Any:
     name, _ = split_path(files["vmPathName"])
     for one in host.datastores:
         datastore = inventory.find(one.moid)
-        if datastore.name == name:
+        if datastore.name == name and host.moid not in datastore.unmounted:
             return datastore
     raise Fault("InvalidDatastore", f"There is no datastore '{name}' on the host.", name=name)

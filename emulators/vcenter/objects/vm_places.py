@@ -68,12 +68,15 @@ def datastore_of(inventory: Inventory, host: Any, told: Ref | None, *, liked: Re
             name = inventory.find(told.moid).name if inventory.find(told.moid) else told.moid
             raise Fault("InvalidDatastore", f"The host {host.name} does not see the datastore.", datastore=told, name=name)
         found = inventory.find(told.moid)
+        if host.moid in found.unmounted:
+            raise Fault("InvalidDatastore", f"{found.name} is not mounted on {host.name}.", datastore=told, name=found.name)
         if found.maintenance != "normal":
             raise Fault("InvalidState", f"The datastore {found.name} is in maintenance mode.")
         return found
     for one in (liked, *host.datastores):
-        if one is not None and one in host.datastores and inventory.find(one.moid).maintenance == "normal":
-            return inventory.find(one.moid)
+        found = inventory.find(one.moid) if one is not None and one in host.datastores else None
+        if found is not None and found.maintenance == "normal" and host.moid not in found.unmounted:
+            return found
     raise Fault("InvalidDatastore", f"The host {host.name} has no datastore.")
 
 
