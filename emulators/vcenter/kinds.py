@@ -31,6 +31,7 @@ from emulators.vcenter.objects import (
     guest_registry,
     host_access,
     host_datastores,
+    host_interfaces,
     host_membership,
     host_network,
     host_parts,
@@ -96,6 +97,7 @@ _POOL_PRIVILEGES = {
 _KINDS: dict[str, Kind] = {
     **host_access.HOST_ACCESS_KINDS,
     **host_datastores.HOST_DATASTORE_KINDS,
+    **host_interfaces.HOST_INTERFACE_KINDS,
     **host_network.HOST_NETWORK_KINDS,
     **host_services.HOST_SERVICE_KINDS,
     **host_storage.HOST_STORAGE_KINDS,
@@ -188,7 +190,7 @@ _KINDS: dict[str, Kind] = {
         privileges=dict.fromkeys(datastore_browser.BROWSER_OPERATIONS, needs("Datastore.Browse")),
     ),
     "HostSystem": Kind(
-        {**host_system.HOST_PROPERTIES, "configManager": host_parts.config_manager, "capability": environment.host_capability},
+        {**host_system.HOST_PROPERTIES, "configManager": host_parts.system_objects, "capability": environment.host_capability},
         {"Reload": ENTITY_OPERATIONS["Reload"], **host_states.STATE_OPERATIONS, "Destroy_Task": inventory_removal.destroy_host},
         volatile=frozenset({"summary"}),
         privileges={"Destroy_Task": needs("Host.Inventory.RemoveHostFromCluster")},

@@ -1,4 +1,4 @@
-"""The network of a host: standard switches, port groups, interfaces of its kernel, names and routes."""
+"""The network of a host: standard switches, port groups, cards, names and routes."""
 
 import ipaddress
 from collections.abc import Callable
@@ -9,6 +9,16 @@ from emulators.vcenter.faults import Fault, invalid_argument
 from emulators.vcenter.inventory import Call, Inventory, ref
 from emulators.vcenter.kind import Kind, needs
 from emulators.vcenter.objects.folder import Folder, put
+from emulators.vcenter.objects.host_interfaces import (
+    add_interface,
+    attach_groups,
+    network_changed,
+    network_of,
+    one_of,
+    remove_interface,
+    update_interface,
+    vnic_key,
+)
 from emulators.vcenter.objects.host_parts import HostPart, host_of, refresh, shows
 from emulators.vcenter.objects.host_system import HostSystem, machines_on
 from emulators.vcenter.objects.network import Network
@@ -16,16 +26,6 @@ from emulators.vcenter.objects.switch import remove_network, show
 from emulators.vcenter.records import Record
 
 _NICS = ("vmnic0", "vmnic1", "vmnic2", "vmnic3")
-#: What an interface of the kernel can be used for, and whether several can be.
-_USES = {
-    "management": True,
-    "vmotion": True,
-    "faultToleranceLogging": True,
-    "vSphereReplication": True,
-    "vSphereReplicationNFC": True,
-    "vSphereProvisioning": True,
-    "vsan": True,
-}
 
 
 def initial(inventory: Inventory, host: HostSystem) -> dict[str, Any]:
@@ -38,23 +38,19 @@ def initial(inventory: Inventory, host: HostSystem) -> dict[str, Any]:
         vswitch=[_vswitch("vSwitch0", Record("HostVirtualSwitchSpec", numPorts=128, mtu=1500), ["vmnic0"])],
         portgroup=[_group(_group_spec(name, "vSwitch0")) for name in groups],
         pnic=[_pnic(number, name) for number, name in enumerate(_NICS)],
-        vnic=[Record("HostVirtualNic", device="vmk0", key=_vnic_key("vmk0"), portgroup="Management Network", spec=interface)],
+        vnic=[Record("HostVirtualNic", device="vmk0", key=vnic_key("vmk0"), portgroup="Management Network", spec=interface)],
         dnsConfig=Record(
             "HostDnsConfig", dhcp=False, hostName=host.name.partition(".")[0], domainName=host.name.partition(".")[2]
         ),
         ipRouteConfig=Record("HostIpRouteConfig", defaultGateway=f"{host.address.rpartition('.')[0]}.1"),
         ipV6Enabled=False,
     )
-    _attach_groups(network)
+    attach_groups(network)
     return {"network": network, "vmotion": Record("HostVMotionInfo", netConfig=Record("HostVMotionNetConfig"))}
 
 
 def _ip(address: str) -> Record:
     return Record("HostIpConfig", dhcp=False, ipAddress=address, subnetMask="255.255.255.0")
-
-
-def _vnic_key(device: str) -> str:
-    return f"key-vim.host.VirtualNic-{device}"
 
 
 def _vswitch(name: str, spec: Record, nics: list[str]) -> Record:
@@ -101,40 +97,14 @@ def _pnic(number: int, name: str) -> Record:
     )
 
 
-def _attach_groups(network: Record) -> None:
-    """Tell the switches which port groups hang on them."""
-    for switch in network["vswitch"]:
-        switch["portgroup"] = [one["key"] for one in network["portgroup"] if one["vswitch"] == switch["key"]]
-
-
-def _network(call: Call, part: HostPart) -> Record:
-    found: Record = host_of(call, part).config["network"]
-    return found
-
-
-def _changed(call: Call, part: HostPart) -> None:
-    host = host_of(call, part)
-    _attach_groups(host.config["network"])
-    call.inventory.change(host, "config.network")
-    for moid in (f"networkSystem-{host.moid}", f"virtualNicManager-{host.moid}", f"vmotionSystem-{host.moid}"):
-        call.inventory.change(call.inventory.find(moid), "networkInfo", "networkConfig", "dnsConfig", "ipRouteConfig", "info")
-
-
-def _one(items: list[Record], name: str, value: str) -> Record:
-    found = next((one for one in items if (one[name] or one["spec"][name]) == value), None)
-    if found is None:
-        raise Fault("NotFound", f"There is no {value} on this host.")
-    return found
-
-
 def _nics_of(call: Call, part: HostPart, spec: Record, name: str) -> list[str]:
     """The physical cards that a specification bridges to. Raises `NotFound`, and `ResourceInUse` for another switch's."""
     bridge = spec["bridge"]
     told = (bridge["nicDevice"] or []) if bridge is not None else []
     nics = told if isinstance(told, list) else [told]
-    network = _network(call, part)
+    network = network_of(call, part)
     for nic in nics:
-        _one(network["pnic"], "device", nic)
+        one_of(network["pnic"], "device", nic)
         for other in network["vswitch"]:
             if other["name"] != name and f"key-vim.host.PhysicalNic-{nic}" in (other["pnic"] or []):
                 raise Fault("ResourceInUse", f"{nic} is in use by {other['name']}.", type="PhysicalNic", name=nic)
@@ -146,36 +116,36 @@ def _nics_of(call: Call, part: HostPart, spec: Record, name: str) -> list[str]:
 
 def add_switch(call: Call, part: HostPart, args: Any) -> None:
     """AddVirtualSwitch."""
-    network, name = _network(call, part), args["vswitchName"]
+    network, name = network_of(call, part), args["vswitchName"]
     if not name or len(name) > 32 or not name.isprintable():
         raise invalid_argument("vswitchName", "A name of 1 to 32 characters is required.")
     if any(one["name"] == name for one in network["vswitch"]):
         raise Fault("AlreadyExists", f"There is a switch {name}.", name=name)
     spec = (args.get("spec") or Record("HostVirtualSwitchSpec", numPorts=128)).copy()
     network["vswitch"].append(_vswitch(name, spec, _nics_of(call, part, spec, name)))
-    _changed(call, part)
+    network_changed(call, part)
 
 
 def update_switch(call: Call, part: HostPart, args: Any) -> None:
     """UpdateVirtualSwitch."""
-    network, name = _network(call, part), args["vswitchName"]
-    old = _one(network["vswitch"], "name", name)
+    network, name = network_of(call, part), args["vswitchName"]
+    old = one_of(network["vswitch"], "name", name)
     fresh = _vswitch(name, args["spec"].copy(), _nics_of(call, part, args["spec"], name))
     network["vswitch"][network["vswitch"].index(old)] = fresh
-    _changed(call, part)
+    network_changed(call, part)
 
 
 def remove_switch(call: Call, part: HostPart, args: Any) -> None:
     """RemoveVirtualSwitch, with port groups that nothing uses."""
-    network, name = _network(call, part), args["vswitchName"]
-    old = _one(network["vswitch"], "name", name)
+    network, name = network_of(call, part), args["vswitchName"]
+    old = one_of(network["vswitch"], "name", name)
     groups = [one["spec"]["name"] for one in network["portgroup"] if one["spec"]["vswitchName"] == name]
     for group in groups:
         _must_be_unused(call, part, group)
     for group in groups:
         remove_group(call, part, {"pgName": group})
     network["vswitch"].remove(old)
-    _changed(call, part)
+    network_changed(call, part)
 
 
 # port groups ---------------------------------------------------------------------------------------------------------
@@ -183,13 +153,13 @@ def remove_switch(call: Call, part: HostPart, args: Any) -> None:
 
 def add_group(call: Call, part: HostPart, args: Any) -> None:
     """AddPortGroup: the host then sees the network of that name."""
-    network, spec = _network(call, part), args["portgrp"]
+    network, spec = network_of(call, part), args["portgrp"]
     _check_group(network, spec)
     if any(one["spec"]["name"] == spec["name"] for one in network["portgroup"]):
         raise Fault("AlreadyExists", f"There is a port group {spec['name']}.", name=spec["name"])
     network["portgroup"].append(_group(spec.copy()))
     _see(call, host_of(call, part), spec["name"])
-    _changed(call, part)
+    network_changed(call, part)
 
 
 def _check_group(network: Record, spec: Record) -> None:
@@ -197,7 +167,7 @@ def _check_group(network: Record, spec: Record) -> None:
         raise invalid_argument("portgrp.name", "A name of 1 to 80 characters is required.")
     if not 0 <= spec["vlanId"] <= 4095:
         raise invalid_argument("portgrp.vlanId", "0 to 4095.")
-    _one(network["vswitch"], "name", spec["vswitchName"])
+    one_of(network["vswitch"], "name", spec["vswitchName"])
 
 
 def _see(call: Call, host: HostSystem, name: str) -> None:
@@ -220,8 +190,8 @@ def _see(call: Call, host: HostSystem, name: str) -> None:
 
 def update_group(call: Call, part: HostPart, args: Any) -> None:
     """UpdatePortGroup."""
-    network, spec = _network(call, part), args["portgrp"]
-    old = _one(network["portgroup"], "name", args["pgName"])
+    network, spec = network_of(call, part), args["portgrp"]
+    old = one_of(network["portgroup"], "name", args["pgName"])
     _check_group(network, spec)
     if spec["name"] != args["pgName"]:
         if any(one["spec"]["name"] == spec["name"] for one in network["portgroup"]):
@@ -230,22 +200,22 @@ def update_group(call: Call, part: HostPart, args: Any) -> None:
         _unsee(call, host_of(call, part), args["pgName"])
         _see(call, host_of(call, part), spec["name"])
     network["portgroup"][network["portgroup"].index(old)] = _group(spec.copy())
-    _changed(call, part)
+    network_changed(call, part)
 
 
 def remove_group(call: Call, part: HostPart, args: Any) -> None:
     """RemovePortGroup."""
-    network = _network(call, part)
-    old = _one(network["portgroup"], "name", args["pgName"])
+    network = network_of(call, part)
+    old = one_of(network["portgroup"], "name", args["pgName"])
     _must_be_unused(call, part, args["pgName"])
     network["portgroup"].remove(old)
     _unsee(call, host_of(call, part), args["pgName"])
-    _changed(call, part)
+    network_changed(call, part)
 
 
 def _must_be_unused(call: Call, part: HostPart, name: str) -> None:
     host = host_of(call, part)
-    on_it = [one["device"] for one in _network(call, part)["vnic"] if one["portgroup"] == name]
+    on_it = [one["device"] for one in network_of(call, part)["vnic"] if one["portgroup"] == name]
     for vm in machines_on(call.inventory, host):
         backings = [device["backing"] for device in vm.settings.devices.values() if device["macAddress"] and device["backing"]]
         on_it += [vm.name for backing in backings if backing["deviceName"] == name]
@@ -272,137 +242,6 @@ def _unsee(call: Call, host: HostSystem, name: str) -> None:
         remove_network(inventory, found)
 
 
-# interfaces of the kernel --------------------------------------------------------------------------------------------
-
-
-def add_interface(call: Call, part: HostPart, args: Any) -> str:
-    """AddVirtualNic: the name of the new interface."""
-    network, spec = _network(call, part), args["nic"].copy()
-    if not spec["distributedVirtualPort"]:
-        _one(network["portgroup"], "name", args["portgroup"])
-    _check_address(network, spec, "")
-    taken = {one["device"] for one in network["vnic"]}
-    device = next(f"vmk{number}" for number in range(1000) if f"vmk{number}" not in taken)
-    spec["mac"] = spec["mac"] or f"00:50:56:6{len(taken) % 16:x}:00:{len(taken) + 1:02x}"
-    made = Record("HostVirtualNic", device=device, key=_vnic_key(device), portgroup=args["portgroup"], spec=spec)
-    network["vnic"].append(made)
-    _changed(call, part)
-    return device
-
-
-def _check_address(network: Record, spec: Record, device: str) -> None:
-    told = spec["ip"]
-    if told is None or told["dhcp"] or not told["ipAddress"]:
-        return
-    try:
-        address = ipaddress.ip_address(told["ipAddress"])
-    except ValueError:
-        raise invalid_argument("nic.ip.ipAddress", f"{told['ipAddress']!r} is no address.") from None
-    for other in network["vnic"]:
-        same = other["spec"]["ip"] is not None and other["spec"]["ip"]["ipAddress"] == str(address)
-        if same and other["device"] != device:
-            raise Fault("HostConfigFault", f"{address} is the address of {other['device']}.")
-
-
-def update_interface(call: Call, part: HostPart, args: Any) -> None:
-    """UpdateVirtualNic."""
-    network = _network(call, part)
-    found = _one(network["vnic"], "device", args["device"])
-    _check_address(network, args["nic"], args["device"])
-    told = {name: value for name, value in args["nic"].copy().fields.items() if value is not None}
-    if told.get("portgroup"):
-        _one(network["portgroup"], "name", told["portgroup"])
-        found["portgroup"] = told.pop("portgroup")
-    found["spec"].fields.update(told)
-    _changed(call, part)
-
-
-def remove_interface(call: Call, part: HostPart, args: Any) -> None:
-    """RemoveVirtualNic. The last one for management stays."""
-    network, host = _network(call, part), host_of(call, part)
-    found = _one(network["vnic"], "device", args["device"])
-    if _selected(host, "management") == [args["device"]]:
-        raise Fault("HostConfigFault", f"{args['device']} is the only interface for management.")
-    network["vnic"].remove(found)
-    for uses in host.hidden.get("interfaces", {}).values():
-        if args["device"] in uses:
-            uses.remove(args["device"])
-    _changed(call, part)
-
-
-def _selected(host: HostSystem, use: str) -> list[str]:
-    """The interfaces that are used for something."""
-    chosen: dict[str, list[str]] = host.hidden.setdefault("interfaces", {"management": ["vmk0"]})
-    return chosen.setdefault(use, [])
-
-
-# uses of interfaces --------------------------------------------------------------------------------------------------
-
-
-def _use(use: str) -> str:
-    if use not in _USES:
-        raise invalid_argument("nicType", f"{use} is no use of an interface.")
-    return use
-
-
-def net_config(inventory: Inventory, host: HostSystem, use: str) -> Record:
-    """VirtualNicManagerNetConfig of one use."""
-    candidates = list(host.config["network"]["vnic"])
-    selected = [_vnic_key(device) for device in _selected(host, use)]
-    return Record(
-        "VirtualNicManagerNetConfig",
-        nicType=use,
-        multiSelectAllowed=_USES[use],
-        candidateVnic=candidates,
-        selectedVnic=selected,
-    )
-
-
-def query_net_config(call: Call, part: HostPart, args: Any) -> Record:
-    """QueryNetConfig."""
-    return net_config(call.inventory, host_of(call, part), _use(args["nicType"]))
-
-
-def _select(use: str, part: HostPart, call: Call, device: str, *, chosen: bool) -> None:
-    host = host_of(call, part)
-    _one(host.config["network"]["vnic"], "device", device)
-    mine = _selected(host, use)
-    if chosen and device not in mine:
-        mine.append(device)
-    if not chosen:
-        if device not in mine:
-            raise invalid_argument("device", f"{device} is not used for {use}.")
-        if use == "management" and len(mine) == 1:
-            raise Fault("HostConfigFault", f"{device} is the only interface for management.")
-        mine.remove(device)
-    _changed(call, part)
-
-
-def select_use(chosen: bool) -> Callable[[Call, HostPart, Any], None]:
-    """SelectVnicForNicType, DeselectVnicForNicType."""
-    return lambda call, part, args: _select(_use(args["nicType"]), part, call, args["device"], chosen=chosen)
-
-
-def select_vmotion(call: Call, part: HostPart, args: Any) -> None:
-    """SelectVnic: the one interface for vMotion."""
-    _one(_network(call, part)["vnic"], "device", args["device"])
-    _selected(host_of(call, part), "vmotion")[:] = [args["device"]]
-    _changed(call, part)
-
-
-def deselect_vmotion(call: Call, part: HostPart, _args: Any) -> None:
-    """DeselectVnic."""
-    _selected(host_of(call, part), "vmotion").clear()
-    _changed(call, part)
-
-
-def _vmotion_config(inventory: Inventory, part: HostPart) -> Record:
-    host = inventory.get(part.owner, HostSystem)
-    chosen = _selected(host, "vmotion")
-    selected = {"selectedVnic": _vnic_key(chosen[0])} if chosen else {}
-    return Record("HostVMotionNetConfig", candidateVnic=list(host.config["network"]["vnic"]), **selected)
-
-
 # the whole -----------------------------------------------------------------------------------------------------------
 
 
@@ -416,8 +255,8 @@ def update_plain(name: str) -> Callable[[Call, HostPart, Any], None]:
                 _address(told[key])
         for one in told.get("address") or []:
             _address(one)
-        _network(call, part)[name] = Record(args["config"].kind, **told)
-        _changed(call, part)
+        network_of(call, part)[name] = Record(args["config"].kind, **told)
+        network_changed(call, part)
 
     return update
 
@@ -431,18 +270,18 @@ def _address(text: str) -> None:
 
 def link_speed(call: Call, part: HostPart, args: Any) -> None:
     """UpdatePhysicalNicLinkSpeed: without one the card negotiates."""
-    nic = _one(_network(call, part)["pnic"], "device", args["device"])
+    nic = one_of(network_of(call, part)["pnic"], "device", args["device"])
     told = args.get("linkSpeed")
     nic["spec"] = Record("PhysicalNicSpec", **({"linkSpeed": told.copy()} if told is not None else {}))
-    _changed(call, part)
+    network_changed(call, part)
 
 
 def hints(call: Call, part: HostPart, args: Any) -> list[Record]:
     """QueryNetworkHint: what is seen on the wire of each card that has a link: the subnets of the host's own interfaces."""
-    network = _network(call, part)
+    network = network_of(call, part)
     nics = [one for one in network["pnic"] if not args.get("device") or one["device"] in args["device"]]
     for name in args.get("device") or []:
-        _one(network["pnic"], "device", name)
+        one_of(network["pnic"], "device", name)
     own = {one["spec"]["ip"]["ipAddress"] for one in network["vnic"] if one["spec"]["ip"] and one["spec"]["ip"]["ipAddress"]}
     subnets = sorted({str(ipaddress.ip_network(f"{one}/24", strict=False)) for one in own})
     found = [Record("PhysicalNicIpHint", ipSubnet=one) for one in subnets]
@@ -478,7 +317,7 @@ def update_all(call: Call, part: HostPart, args: Any) -> Record:
                 devices += [made] if made else []
     except Fault:
         host.config["network"] = before
-        _changed(call, part)
+        network_changed(call, part)
         raise
     return Record("HostNetworkConfigResult", vnicDevice=devices)
 
@@ -487,7 +326,7 @@ def _apply(call: Call, part: HostPart, name: str, change: Record) -> Any:
     argument, operations = _PLACES[name]
     spec = change["spec"]
     named = change["name"] or change["device"] or (spec["name"] if spec is not None and name == "portgroup" else "")
-    known = any((one["name"] or one["device"] or one["spec"]["name"]) == named for one in _network(call, part)[name])
+    known = any((one["name"] or one["device"] or one["spec"]["name"]) == named for one in network_of(call, part)[name])
     operation = change["changeOperation"] or ("edit" if known else "add")
     if operation not in operations:
         raise invalid_argument("config.changeOperation", "add, edit or remove.")
@@ -522,11 +361,6 @@ def _capabilities(_inventory: Inventory, _part: HostPart) -> Record:
     return Record("HostNetCapabilities", **both)
 
 
-def _uses(inventory: Inventory, part: HostPart) -> Record:
-    host = inventory.get(part.owner, HostSystem)
-    return Record("HostVirtualNicManagerInfo", netConfig=[net_config(inventory, host, use) for use in _USES])
-
-
 HOST_NETWORK_KINDS = {
     "HostNetworkSystem": Kind(
         {
@@ -555,13 +389,4 @@ HOST_NETWORK_KINDS = {
         },
         privileges=dict.fromkeys(("AddVirtualNic", "UpdateVirtualNic", "UpdateNetworkConfig"), needs("Host.Config.Network")),
     ),
-    "HostVirtualNicManager": Kind(
-        {"info": _uses},
-        {
-            "QueryNetConfig": query_net_config,
-            "SelectVnicForNicType": select_use(True),
-            "DeselectVnicForNicType": select_use(False),
-        },
-    ),
-    "HostVMotionSystem": Kind({"netConfig": _vmotion_config}, {"SelectVnic": select_vmotion, "DeselectVnic": deselect_vmotion}),
 }

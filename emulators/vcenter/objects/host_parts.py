@@ -41,7 +41,7 @@ PARTS = {
 }
 
 
-def config_manager(_inventory: Inventory, host: HostSystem) -> Record:
+def system_objects(_inventory: Inventory, host: HostSystem) -> Record:
     """`HostSystem.configManager`."""
     found = {name: Ref(kind, f"{prefix}-{host.moid}") for name, (kind, prefix) in PARTS.items()}
     return Record("HostConfigManager", **found, advancedOption=Ref("OptionManager", f"EsxHostAdvSettings-{host.moid}"))
