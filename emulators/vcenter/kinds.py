@@ -52,7 +52,9 @@ from emulators.vcenter.objects import (
     service_instance,
     service_tickets,
     session_manager,
+    session_tickets,
     switch,
+    task_history,
     task_manager,
     user_directory,
     views,
@@ -231,12 +233,15 @@ _KINDS: dict[str, Kind] = {
     ),
     "SessionManager": Kind(
         session_manager.SESSION_PROPERTIES,
-        {**session_manager.SESSION_OPERATIONS, **service_tickets.TICKET_OPERATIONS},
+        {**session_manager.SESSION_OPERATIONS, **service_tickets.TICKET_OPERATIONS, **session_tickets.TICKET_OPERATIONS},
         personal={"currentSession": session_manager.current_session},
         volatile=frozenset({"sessionList"}),
     ),
     "Task": Kind({"info": info}, task_manager.TASK_OPERATIONS),
-    "TaskManager": Kind(task_manager.TASK_MANAGER_PROPERTIES),
+    "TaskHistoryCollector": Kind(
+        task_history.HISTORY_PROPERTIES, task_history.HISTORY_OPERATIONS, volatile=frozenset({"latestPage"})
+    ),
+    "TaskManager": Kind(task_manager.TASK_MANAGER_PROPERTIES, task_history.SERVICE_OPERATIONS),
     "StorageQueryManager": Kind(operations=array.ARRAY_OPERATIONS),
     "StoragePod": Kind(
         {**folder.FOLDER_PROPERTIES, **folder_moves.POD_PROPERTIES},

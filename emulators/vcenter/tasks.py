@@ -37,6 +37,10 @@ class Task:
     error: Record | None = None
     cancelable: bool = True
     cancelled: bool = False
+    foreign: bool = False  #: a client carries it out
+    description: Record | None = None
+    activation: str = ""
+    parent: str = ""  #: key of the task that it is part of
     under: "list[Task]" = field(default_factory=list)  #: held tasks that it is part of: they do not keep it off the machine
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "Task"
@@ -67,7 +71,15 @@ def info(inventory: Inventory, task: Task) -> Record:
         queueTime=task.queued,
         eventChainId=task.chain,
     )
-    optional = {"startTime": task.started, "completeTime": task.completed, "result": task.result, "error": task.error}
+    optional = {
+        "description": task.description,
+        "activationId": task.activation or None,
+        "parentTaskKey": task.parent or None,
+        "startTime": task.started,
+        "completeTime": task.completed,
+        "result": task.result,
+        "error": task.error,
+    }
     record.fields.update({name: value for name, value in optional.items() if value is not None})
     if task.state == "running" and task.progress is not None:
         record["progress"] = task.progress
@@ -110,6 +122,13 @@ class Tasks:
         task.state, task.error = ("error", error.record()) if error is not None else ("success", None)
         task.completed = self._inventory.clock.now()
         self._inventory.change(task, "info")
+
+    def foreign(self, call: Call, managed: Any, method: schema.Method) -> Task:
+        """A task that its client carries out: it stays queued until that says otherwise."""
+        task, entity = self._new(call, managed, method)
+        task.foreign = True
+        self._changed(task, entity)
+        return task
 
     def _new(self, call: Call, managed: Any, method: schema.Method) -> tuple[Task, Any]:
         inventory = self._inventory

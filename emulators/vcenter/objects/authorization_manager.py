@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from emulators.vcenter import schema
 from emulators.vcenter.authorization import Permission, Role, all_privileges
 from emulators.vcenter.entity import Property, permissions
 from emulators.vcenter.events import above
 from emulators.vcenter.faults import Fault, invalid_argument
 from emulators.vcenter.inventory import Call, Inventory
 from emulators.vcenter.objects.service_instance import Service
-from emulators.vcenter.records import Record
+from emulators.vcenter.records import Record, Ref
 
 
 def _role(role: Role) -> Record:
@@ -136,22 +137,65 @@ def has_privileges(call: Call, _manager: Service, args: Any) -> list[Record]:
     session = call.inventory.sessions.by_key(args["sessionId"])
     if session is None:
         raise invalid_argument("sessionId", "There is no such session.")
-    found = []
-    for one in args["entity"]:
-        entity = call.inventory.find(one.moid)
-        granted = [
-            Record(
-                "PrivilegeAvailability",
-                privId=privilege,
-                isGranted=call.inventory.authorization.allows(call.inventory, session.user, entity, privilege),
-            )
-            for privilege in args.get("privId") or []
-        ]
-        found.append(Record("EntityPrivilege", entity=one, privAvailability=granted))
+    return [_availability(call, session.user, one, args.get("privId") or []) for one in args["entity"]]
+
+
+def reset_permissions(call: Call, manager: Service, args: Any) -> None:
+    """ResetEntityPermissions: these, and no others, are set on the entity from now on."""
+    inventory, rules = call.inventory, call.inventory.authorization
+    before = rules.permissions
+    rules.permissions = [one for one in before if one.entity != args["entity"].moid]
+    try:
+        set_permissions(call, manager, args)
+    except Fault:
+        rules.permissions = before
+        raise
+    inventory.change(inventory.find(args["entity"].moid), "permission")
+
+
+def has_privileges_on(call: Call, _manager: Service, args: Any) -> list[bool]:
+    """HasPrivilegeOnEntity."""
+    (found,) = has_privileges(call, _manager, {**args, "entity": [args["entity"]]})
+    return [one["isGranted"] for one in found["privAvailability"]]
+
+
+def user_has_privileges(call: Call, _manager: Service, args: Any) -> list[Record]:
+    """HasUserPrivilegeOnEntities."""
+    _known_user(call, args["userName"])
+    return [_availability(call, args["userName"], one, args.get("privId") or []) for one in args["entities"]]
+
+
+def user_privileges(call: Call, _manager: Service, args: Any) -> list[Record]:
+    """FetchUserPrivilegeOnEntities."""
+    _known_user(call, args["userName"])
+    rules, found = call.inventory.authorization, []
+    for one in args["entities"]:
+        role = rules.role(call.inventory, args["userName"], call.inventory.find(one.moid))
+        found.append(Record("UserPrivilegeResult", entity=one, privileges=all_privileges(role) if role is not None else []))
     return found
 
 
+def _known_user(call: Call, name: str) -> None:
+    if name.lower() not in call.inventory.authorization.users:
+        raise Fault("UserNotFound", f"There is no user {name}.", principal=name, unresolved=False)
+
+
+def _availability(call: Call, user: str, one: Ref, wanted: list[str]) -> Record:
+    entity, rules = call.inventory.find(one.moid), call.inventory.authorization
+    granted = [
+        Record("PrivilegeAvailability", privId=name, isGranted=rules.allows(call.inventory, user, entity, name))
+        for name in wanted
+    ]
+    return Record("EntityPrivilege", entity=one, privAvailability=granted)
+
+
+def _privilege(name: str) -> Record:
+    group, _, plain = name.rpartition(".")
+    return Record("AuthorizationPrivilege", privId=name, onParent=False, name=plain, privGroupName=group)
+
+
 AUTHORIZATION_PROPERTIES: dict[str, Property] = {
+    "privilegeList": lambda _inventory, _manager: [_privilege(name) for name in schema.privileges()],
     "roleList": lambda inventory, _manager: [_role(role) for role in inventory.authorization.roles.values()],
     "description": lambda _inventory, _manager: Record(
         "AuthorizationDescription", privilege=[element("System")], privilegeGroup=[element("System")]
@@ -174,4 +218,8 @@ AUTHORIZATION_OPERATIONS = {
     "MergePermissions": merge,
     "RetrieveRolePermissions": role_permissions,
     "HasPrivilegeOnEntities": has_privileges,
+    "HasPrivilegeOnEntity": has_privileges_on,
+    "HasUserPrivilegeOnEntities": user_has_privileges,
+    "FetchUserPrivilegeOnEntities": user_privileges,
+    "ResetEntityPermissions": reset_permissions,
 }

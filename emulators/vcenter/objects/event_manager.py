@@ -8,7 +8,7 @@ from emulators.vcenter.entity import Property
 from emulators.vcenter.events import involves
 from emulators.vcenter.faults import invalid_argument
 from emulators.vcenter.inventory import Call, Inventory, ref
-from emulators.vcenter.records import Record, Ref
+from emulators.vcenter.records import Record, Ref, copied
 
 _MOST = 1000
 
@@ -55,6 +55,27 @@ def log_user_event(call: Call, _manager: Any, args: Any) -> None:
     entity = call.inventory.find(args["entity"].moid)
     argument = Record("ManagedEntityEventArgument", name=entity.name, entity=ref(entity))
     call.inventory.events.post("GeneralUserEvent", args["msg"], user=call.user, message=args["msg"], entity=argument)
+
+
+def post(call: Call, _manager: Any, args: Any) -> None:
+    """PostEvent: an event of a client, with the class that it chose; who, when and its number are told by the server."""
+    told: Record = args["eventToPost"]
+    own = ("key", "chainId", "createdTime", "userName", "fullFormattedMessage")
+    fields = {name: copied(value) for name, value in told.fields.items() if name not in own and value is not None}
+    task = args.get("taskInfo")
+    chain = task["eventChainId"] if task is not None else 0
+    text = told["fullFormattedMessage"] or told["message"] or told.kind
+    call.inventory.events.post(told.kind, text, user=call.user, chain=chain, **fields)
+
+
+def arguments(_call: Call, _manager: Any, args: Any) -> list[Record]:
+    """RetrieveArgumentDescription: what events of a class tell beside what all tell."""
+    kind = args["eventTypeId"].rpartition(".")[2]
+    if not schema.exists(kind) or not schema.is_a(kind, "Event"):
+        raise invalid_argument("eventTypeId", f"{args['eventTypeId']} is no class of events.")
+    every = schema.field_names("Event")
+    own = [one for one in schema.fields(kind) if one.name not in every]
+    return [Record("EventArgDesc", name=one.name, type=one.type.name.removeprefix("xsd:")) for one in own]
 
 
 def create_collector(call: Call, _manager: Any, args: Any) -> Ref:
@@ -143,7 +164,13 @@ EVENT_PROPERTIES: dict[str, Property] = {
     "maxCollector": lambda _inventory, _manager: _MOST,
     "description": _description,
 }
-EVENT_OPERATIONS = {"QueryEvents": query, "LogUserEvent": log_user_event, "CreateCollectorForEvents": create_collector}
+EVENT_OPERATIONS = {
+    "QueryEvents": query,
+    "LogUserEvent": log_user_event,
+    "PostEvent": post,
+    "RetrieveArgumentDescription": arguments,
+    "CreateCollectorForEvents": create_collector,
+}
 COLLECTOR_PROPERTIES: dict[str, Property] = {
     "latestPage": _latest_page,
     "filter": lambda _inventory, collector: collector.spec,

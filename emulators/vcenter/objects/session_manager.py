@@ -19,10 +19,14 @@ class SessionService:
     kind: str
     moid: str
     anybody: bool = False
+    message: str = ""
+    #: clone tickets: whose they are, and until when they are good
+    tickets: dict[str, tuple[Session, float]] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=dict)
 
 
-def _session(session: Session, now: Session | None) -> Record:
+def shown(session: Session) -> Record:
+    """The UserSession of a session."""
     return Record(
         "UserSession",
         key=session.key,
@@ -89,7 +93,7 @@ def admit(call: Call, user: str, locale: str | None) -> Record:
         sessionId=session.key,
     )
     _sessions_changed(inventory)
-    return _session(session, session)
+    return shown(session)
 
 
 def _welcome(inventory: Inventory, user: str, password: str) -> None:
@@ -155,14 +159,15 @@ def set_locale(call: Call, _manager: SessionService, args: Any) -> None:
 
 def current_session(call: Call) -> Record | None:
     """The property `currentSession`: the only one that depends on who asks."""
-    return _session(call.session, call.session) if call.session else None
+    return shown(call.session) if call.session else None
 
 
 SESSION_PROPERTIES: dict[str, Property] = {
     "defaultLocale": lambda _inventory, _manager: "en",
     "messageLocaleList": lambda _inventory, _manager: ["en"],
     "supportedLocaleList": lambda _inventory, _manager: ["en"],
-    "sessionList": lambda inventory, _manager: [_session(session, None) for session in inventory.sessions.all()],
+    "message": lambda _inventory, service: service.message,
+    "sessionList": lambda inventory, _manager: [shown(session) for session in inventory.sessions.all()],
 }
 SESSION_OPERATIONS = {
     "Login": login,

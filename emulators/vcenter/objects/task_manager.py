@@ -4,6 +4,7 @@ from typing import Any
 
 from emulators.vcenter.entity import Property
 from emulators.vcenter.inventory import Call, ref
+from emulators.vcenter.objects import task_history
 from emulators.vcenter.objects.authorization_manager import element
 from emulators.vcenter.records import Record
 from emulators.vcenter.tasks import Task
@@ -30,4 +31,4 @@ def cancel(call: Call, task: Task, _args: Any) -> None:
     call.inventory.tasks.cancel(task)
 
 
-TASK_OPERATIONS = {"CancelTask": cancel}
+TASK_OPERATIONS = {"CancelTask": cancel, **task_history.FOREIGN_OPERATIONS}
