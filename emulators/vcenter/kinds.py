@@ -14,6 +14,7 @@ from emulators.vcenter.objects import (
     cluster_placement,
     cluster_settings,
     custom_fields,
+    customization_specs,
     datacenter,
     datacenter_operations,
     datastore,
@@ -40,6 +41,7 @@ from emulators.vcenter.objects import (
     host_storage,
     host_system,
     inventory_removal,
+    ip_pools,
     licenses,
     nfc_lease,
     options,
@@ -47,7 +49,9 @@ from emulators.vcenter.objects import (
     performance,
     pools,
     property_collector,
+    provisioning_checks,
     resource_pool,
+    scheduled_tasks,
     search_index,
     service_instance,
     service_tickets,
@@ -131,6 +135,18 @@ _KINDS: dict[str, Kind] = {
         volatile=frozenset({"summary"}),
         privileges=_entity("Host.Inventory.RenameCluster", "Host.Inventory.RemoveHostFromCluster"),
     ),
+    "CustomizationSpecManager": Kind(customization_specs.SPECS_PROPERTIES, customization_specs.SPECS_OPERATIONS),
+    "IpPoolManager": Kind(
+        operations=ip_pools.IP_POOL_OPERATIONS,
+        privileges={
+            "AllocateIpv4Address": needs("System.View", dc="Datacenter.IpPoolConfig"),
+            "AllocateIpv6Address": needs("System.View", dc="Datacenter.IpPoolConfig"),
+        },
+    ),
+    "ScheduledTask": Kind(scheduled_tasks.SCHEDULED_PROPERTIES, scheduled_tasks.SCHEDULED_OPERATIONS),
+    "ScheduledTaskManager": Kind(scheduled_tasks.SCHEDULER_PROPERTIES, scheduled_tasks.SCHEDULER_OPERATIONS),
+    "VirtualMachineCompatibilityChecker": Kind(operations=provisioning_checks.COMPATIBILITY_OPERATIONS),
+    "VirtualMachineProvisioningChecker": Kind(operations=provisioning_checks.PROVISIONING_OPERATIONS),
     "CustomFieldsManager": Kind(custom_fields.FIELDS_PROPERTIES, custom_fields.FIELDS_OPERATIONS),
     "ContainerView": Kind(views.CONTAINER_PROPERTIES, views.VIEW_OPERATIONS, volatile=frozenset({"view"})),
     "Datacenter": Kind(
@@ -229,7 +245,9 @@ _KINDS: dict[str, Kind] = {
     ),
     "SearchIndex": Kind(operations=search_index.SEARCH_OPERATIONS),
     "ServiceInstance": Kind(
-        service_instance.INSTANCE_PROPERTIES, service_instance.INSTANCE_OPERATIONS, volatile=frozenset({"serverClock"})
+        service_instance.INSTANCE_PROPERTIES,
+        {**service_instance.INSTANCE_OPERATIONS, **provisioning_checks.INSTANCE_CHECKS},
+        volatile=frozenset({"serverClock"}),
     ),
     "SessionManager": Kind(
         session_manager.SESSION_PROPERTIES,

@@ -60,6 +60,13 @@ def request(body: bytes, namespace: str = schema.NAMESPACE) -> Request:
     return Request(name.localname, _ref(this), call, root.find(f"{{{_SOAP}}}Header"))
 
 
+def record(text: bytes, kind: str) -> Record:
+    """The data object of a kind in a document of its own. Raises `Fault` for what does not fit."""
+    if len(text) > MAX_BODY:
+        raise invalid_request("The document is too long")
+    return _record(document(text), schema.named(kind), 0)
+
+
 def arguments(call: Any, params: tuple[schema.Field, ...]) -> dict[str, Any]:
     """The arguments of a call by name. Raises `Fault` for what does not fit."""
     known = {param.name: param for param in params}

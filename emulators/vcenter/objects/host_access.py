@@ -1,7 +1,7 @@
 """Who may do what on a host itself, its time, and its certificate."""
 
 import hmac
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography import x509
@@ -240,7 +240,7 @@ def _certificate(call: Call, part: HostPart) -> x509.Certificate:
 
 
 def _utc(when: float) -> datetime:
-    return datetime.fromtimestamp(when)
+    return datetime.fromtimestamp(when, UTC)
 
 
 def _name(name: str) -> x509.Name:

@@ -38,6 +38,11 @@ SERVICES = {
     "setting": ("OptionManager", "VpxSettings"),
     "userDirectory": ("UserDirectory", "UserDirectory"),
     "vStorageObjectManager": ("VcenterVStorageObjectManager", "VStorageObjectManager"),
+    "customizationSpecManager": ("CustomizationSpecManager", "CustomizationSpecManager"),
+    "ipPoolManager": ("IpPoolManager", "IpPoolManager"),
+    "scheduledTaskManager": ("ScheduledTaskManager", "ScheduledTaskManager"),
+    "vmCompatibilityChecker": ("VirtualMachineCompatibilityChecker", "CompatCheck"),
+    "vmProvisioningChecker": ("VirtualMachineProvisioningChecker", "ProvChecker"),
     "storageQueryManager": ("StorageQueryManager", "StorageQueryManager"),
     "virtualDiskManager": ("VirtualDiskManager", "virtualDiskManager"),
 }
@@ -54,7 +59,17 @@ FURTHER = {
 
 
 #: What a host that stands alone does not have.
-_ONLY_VCENTER = ("alarmManager", "customFieldsManager", "extensionManager")
+_ONLY_VCENTER = (
+    "alarmManager",
+    "customFieldsManager",
+    "customizationSpecManager",
+    "extensionManager",
+    "ipPoolManager",
+    "scheduledTaskManager",
+    "storageQueryManager",
+    "vmCompatibilityChecker",
+    "vmProvisioningChecker",
+)
 
 
 def _about_host(inventory: Inventory) -> Record:

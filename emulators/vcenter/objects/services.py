@@ -5,8 +5,10 @@ from typing import Any
 from emulators.vcenter.objects.alarms import Alarms
 from emulators.vcenter.objects.array import Array
 from emulators.vcenter.objects.custom_fields import CustomFields
+from emulators.vcenter.objects.customization_specs import CustomizationSpecs
 from emulators.vcenter.objects.extensions import Extensions
 from emulators.vcenter.objects.guest_operations import GuestOperations
+from emulators.vcenter.objects.ip_pools import IpPools
 from emulators.vcenter.objects.licenses import Licenses
 from emulators.vcenter.objects.options import Options
 from emulators.vcenter.objects.session_manager import SessionService
@@ -15,7 +17,9 @@ from emulators.vcenter.objects.vstorage import VStorageService
 STATEFUL: dict[str, Any] = {
     "AlarmManager": Alarms,
     "CustomFieldsManager": CustomFields,
+    "CustomizationSpecManager": CustomizationSpecs,
     "ExtensionManager": Extensions,
+    "IpPoolManager": IpPools,
     "LicenseManager": Licenses,
     "OptionManager": Options,
     "GuestOperationsManager": GuestOperations,

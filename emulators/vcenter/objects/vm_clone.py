@@ -57,7 +57,7 @@ def clone(call: Call, vm: VirtualMachine, args: Any) -> Work:
     """CloneVM_Task."""
     inventory, spec = call.inventory, args["spec"]
     name = plain(args["name"])
-    target = _target(inventory, vm, args["folder"], spec["location"], template=spec["template"])
+    target = target_of(inventory, vm, args["folder"], spec["location"], template=spec["template"])
     snapshot = _snapshot(vm, spec["snapshot"])
     if spec["template"] and spec["powerOn"]:
         raise invalid_argument("spec.powerOn", "A template cannot be powered on.")
@@ -88,7 +88,7 @@ def instant_clone(call: Call, vm: VirtualMachine, args: Any) -> Work:
     if vm.power != "poweredOn":
         raise Fault("InvalidState", "Only a running machine can be cloned instantly.")
     name = plain(spec["name"])
-    target = _target(inventory, vm, spec["location"]["folder"] or vm.parent, spec["location"], template=False)
+    target = target_of(inventory, vm, spec["location"]["folder"] or vm.parent, spec["location"], template=False)
     _announce(call, vm, target, name)
     made = yield from _make(call, vm, target, name, None, None, linked=True)
     if spec["biosUuid"]:
@@ -108,7 +108,8 @@ def _options(told: list[Record] | None) -> Record | None:
     return Record("VirtualMachineConfigSpec", extraConfig=told) if told else None
 
 
-def _target(inventory: Inventory, vm: VirtualMachine, folder: Ref | None, spec: Record, *, template: bool) -> Place:
+def target_of(inventory: Inventory, vm: VirtualMachine, folder: Ref | None, spec: Record, *, template: bool) -> Place:
+    """Where a clone goes. Raises the fault for what cannot be."""
     home = inventory.find(folder.moid) if folder is not None else None
     if home is None or home.kind != "Folder" or "VirtualMachine" not in home.child_types:
         raise Fault("InvalidFolder", "The folder does not hold virtual machines.", target=folder)

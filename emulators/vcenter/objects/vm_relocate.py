@@ -41,7 +41,7 @@ def migrate(call: Call, vm: VirtualMachine, args: Any) -> Work:
         raise invalid_power_state(args["state"], vm.power)
     if args.get("pool") is None and args.get("host") is None:
         raise invalid_argument("host", "A host or a pool is required.")
-    told = args.get("pool") or (vm.pool if args.get("host") is None else _pool_for(inventory, vm, args["host"]))
+    told = args.get("pool") or (vm.pool if args.get("host") is None else pool_for(inventory, vm, args["host"]))
     pool = pool_of(inventory, told)
     host = host_in(inventory, pool, args.get("host"), liked=vm.host)
     if vm.datastore not in host.datastores:
@@ -55,7 +55,7 @@ def relocate(call: Call, vm: VirtualMachine, args: Any) -> Work:
     unknown = next((name for name in ("service", "deviceChange", "cryptoSpec", "tagSpecs") if spec[name]), None)
     if unknown:
         raise Fault("NotSupported", f"Relocating with {unknown} is not supported by this emulator.")
-    told = spec["pool"] or (vm.pool if spec["host"] is None else _pool_for(inventory, vm, spec["host"]))
+    told = spec["pool"] or (vm.pool if spec["host"] is None else pool_for(inventory, vm, spec["host"]))
     pool = pool_of(inventory, told, "spec.pool")
     host = host_in(inventory, pool, spec["host"], liked=vm.host, name="spec.host")
     datastore = datastore_of(inventory, host, _one_store(spec), liked=vm.datastore)
@@ -80,7 +80,7 @@ def _one_store(spec: Record) -> Ref | None:
     return next(iter(places), None)
 
 
-def _pool_for(inventory: Inventory, vm: VirtualMachine, host: Ref) -> Ref:
+def pool_for(inventory: Inventory, vm: VirtualMachine, host: Ref) -> Ref:
     """The pool of a machine that moves to a host: its own in the same cluster, else the root of the other."""
     compute = inventory.find(inventory.find(host.moid).parent.moid)
     pool: Ref = vm.pool if ref(compute) == inventory.find(vm.pool.moid).cluster else compute.pool
