@@ -42,6 +42,7 @@ from emulators.vcenter.objects import (
     host_system,
     inventory_removal,
     ip_pools,
+    key_providers,
     licenses,
     nfc_lease,
     options,
@@ -57,10 +58,14 @@ from emulators.vcenter.objects import (
     service_tickets,
     session_manager,
     session_tickets,
+    storage_placement,
     switch,
+    switch_ports,
     task_history,
     task_manager,
+    tenants,
     user_directory,
+    vapp_clone,
     views,
     virtual_disks,
     vm_changes,
@@ -135,6 +140,13 @@ _KINDS: dict[str, Kind] = {
         volatile=frozenset({"summary"}),
         privileges=_entity("Host.Inventory.RenameCluster", "Host.Inventory.RemoveHostFromCluster"),
     ),
+    "CryptoManagerKmip": Kind(key_providers.PROVIDER_PROPERTIES, key_providers.PROVIDER_OPERATIONS),
+    "DistributedVirtualSwitchManager": Kind(operations=switch_ports.SERVICE_OPERATIONS),
+    "StorageResourceManager": Kind(
+        operations=storage_placement.PLACEMENT_OPERATIONS,
+        privileges={"ConfigureDatastoreIORM_Task": needs("System.View", datastore="Datastore.Config")},
+    ),
+    "TenantTenantManager": Kind(operations=tenants.TENANT_OPERATIONS),
     "CustomizationSpecManager": Kind(customization_specs.SPECS_PROPERTIES, customization_specs.SPECS_OPERATIONS),
     "IpPoolManager": Kind(
         operations=ip_pools.IP_POOL_OPERATIONS,
@@ -155,7 +167,7 @@ _KINDS: dict[str, Kind] = {
         privileges=_entity("Datacenter.Rename", "Datacenter.Delete"),
     ),
     "Datastore": Kind(
-        datastore.DATASTORE_PROPERTIES,
+        {**datastore.DATASTORE_PROPERTIES, "iormConfiguration": storage_placement.io_control},
         datastore.DATASTORE_OPERATIONS,
         volatile=frozenset({"summary", "info"}),
         privileges=_entity("Datastore.Rename", "Datastore.Delete"),
@@ -271,7 +283,12 @@ _KINDS: dict[str, Kind] = {
     "ViewManager": Kind(views.MANAGER_PROPERTIES, views.MANAGER_OPERATIONS),
     "VirtualApp": Kind(
         pools.VAPP_PROPERTIES,
-        {**pools.VAPP_OPERATIONS, **vm_register.REGISTER_CHILD_OPERATIONS, **vm_export.VAPP_OPERATIONS},
+        {
+            **pools.VAPP_OPERATIONS,
+            **vapp_clone.CLONE_OPERATIONS,
+            **vm_register.REGISTER_CHILD_OPERATIONS,
+            **vm_export.VAPP_OPERATIONS,
+        },
         volatile=frozenset({"summary", "datastore", "network"}),
         privileges={
             **_entity("VApp.Rename", "VApp.Delete"),
@@ -315,7 +332,7 @@ _KINDS: dict[str, Kind] = {
     ),
     "VmwareDistributedVirtualSwitch": Kind(
         switch.SWITCH_PROPERTIES,
-        switch.SWITCH_OPERATIONS,
+        {**switch.SWITCH_OPERATIONS, **switch_ports.PORT_OPERATIONS},
         volatile=frozenset({"summary"}),
         privileges={**_entity("DVSwitch.Modify", "DVSwitch.Delete"), "ReconfigureDvs_Task": needs("DVSwitch.Modify")},
     ),

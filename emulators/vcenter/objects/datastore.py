@@ -36,6 +36,8 @@ class Datastore:
     vmfs_uuid: str = ""
     #: of a share: its HostNasVolume
     nas: Record | None = None
+    #: StorageIORMInfo, once it was configured
+    io_control: Record | None = None
     #: moids of hosts that have unmounted it
     unmounted: set[str] = field(default_factory=set)
     cache: dict[str, Any] = field(default_factory=dict)

@@ -152,7 +152,7 @@ def query_target(call: Call, browser: EnvironmentBrowser, args: Any) -> Record:
         autoVmotion=len(hosts) > 1,
         datastore=[_datastore(inventory, one) for one in dict.fromkeys(one for host in hosts for one in host.datastores)],
         network=[_network(inventory, one) for one in places if one.switch is None],
-        distributedVirtualPortgroup=[_portgroup(inventory, one) for one in places if one.switch is not None],
+        distributedVirtualPortgroup=[portgroup_info(inventory, one) for one in places if one.switch is not None],
     )
 
 
@@ -172,7 +172,8 @@ def _network(inventory: Inventory, network: Any) -> Record:
     return Record("VirtualMachineNetworkInfo", name=network.name, network=NETWORK_PROPERTIES["summary"](inventory, network))
 
 
-def _portgroup(inventory: Inventory, group: Any) -> Record:
+def portgroup_info(inventory: Inventory, group: Any) -> Record:
+    """DistributedVirtualPortgroupInfo."""
     switch = inventory.find(group.switch.moid)
     return Record(
         "DistributedVirtualPortgroupInfo",

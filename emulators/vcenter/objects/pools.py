@@ -183,6 +183,13 @@ def destroy_children(call: Call, pool: ResourcePool, _args: Any) -> None:
         dissolve(call.inventory, child)
 
 
+def resource_option(_call: Call, _pool: ResourcePool, _args: Any) -> Record:
+    """QueryResourceConfigOption: which shares can be told."""
+    shares = Record("IntOption", min=0, max=1_000_000, defaultValue=_SHARES["normal"])
+    option = Record("ResourceAllocationOption", sharesOption=Record("SharesOption", sharesOption=shares, defaultLevel="normal"))
+    return Record("ResourceConfigOption", cpuAllocationOption=option, memoryAllocationOption=option)
+
+
 def refresh(_call: Call, _pool: ResourcePool, _args: Any) -> None:
     """RefreshRuntime: it is computed whenever it is read."""
 
@@ -287,6 +294,7 @@ POOL_OPERATIONS = {
     "DestroyChildren": destroy_children,
     "Destroy_Task": destroy_pool,
     "RefreshRuntime": refresh,
+    "QueryResourceConfigOption": resource_option,
 }
 VAPP_OPERATIONS = {
     **POOL_OPERATIONS,

@@ -29,6 +29,12 @@ class DistributedVirtualSwitch:
     mtu: int = 1500
     description: str = ""
     version: int = 1
+    #: its product version, what ports are called, health checks, network resource pools by key
+    product: str = "6.5.0"
+    port_names: dict[str, dict[str, str]] = field(default_factory=dict)
+    health: list[Record] = field(default_factory=list)
+    pools: dict[str, Record] = field(default_factory=dict)
+    managed: bool = True
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "VmwareDistributedVirtualSwitch"
 
@@ -37,8 +43,9 @@ def _ports(inventory: Inventory, switch: DistributedVirtualSwitch) -> int:
     return sum(inventory.get(one, Network).ports for one in switch.portgroups)
 
 
-def _product() -> Record:
-    return Record("DistributedVirtualSwitchProductSpec", name="DVS", vendor="VMware, Inc.", version="6.5.0", build="5318154")
+def _product(switch: DistributedVirtualSwitch) -> Record:
+    version = switch.product
+    return Record("DistributedVirtualSwitchProductSpec", name="DVS", vendor="VMware, Inc.", version=version, build="5318154")
 
 
 def _config(inventory: Inventory, switch: DistributedVirtualSwitch) -> Record:
@@ -52,7 +59,7 @@ def _config(inventory: Inventory, switch: DistributedVirtualSwitch) -> Record:
                 maxProxySwitchPorts=256,
                 backing=Record("DistributedVirtualSwitchHostMemberPnicBacking"),
             ),
-            productInfo=_product(),
+            productInfo=_product(switch),
             status="up",
         )
         for host in switch.hosts
@@ -68,12 +75,13 @@ def _config(inventory: Inventory, switch: DistributedVirtualSwitch) -> Record:
         uplinkPortgroup=[ref(group) for group in groups if group.uplink],
         defaultPortConfig=Record("VMwareDVSPortSetting"),
         host=members,
-        productInfo=_product(),
+        productInfo=_product(switch),
         description=switch.description,
         configVersion=str(switch.version),
         contact=Record("DVSContactInfo"),
         createTime=switch.created,
-        networkResourceManagementEnabled=True,
+        networkResourceManagementEnabled=switch.managed,
+        healthCheckConfig=list(switch.health),
         maxMtu=switch.mtu,
     )
 
@@ -85,7 +93,7 @@ def _summary(inventory: Inventory, switch: DistributedVirtualSwitch) -> Record:
         name=switch.name,
         uuid=switch.uuid,
         numPorts=_ports(inventory, switch),
-        productInfo=_product(),
+        productInfo=_product(switch),
         hostMember=list(switch.hosts),
         host=list(switch.hosts),
         vm=[ref(vm) for vm in inventory.all_of(VirtualMachine) if any(vm.is_on(group) for group in groups)],
@@ -101,6 +109,7 @@ SWITCH_PROPERTIES: dict[str, Property] = {
     "portgroup": lambda _inventory, switch: list(switch.portgroups),
     "config": _config,
     "summary": _summary,
+    "networkResourcePool": lambda _inventory, switch: list(switch.pools.values()),
     "capability": lambda _inventory, _switch: Record(
         "DVSCapability", dvsOperationSupported=True, dvPortGroupOperationSupported=True
     ),
@@ -243,12 +252,13 @@ def reconfigure(call: Call, switch: DistributedVirtualSwitch, args: Any) -> Work
     switch.description = spec["description"] if spec["description"] is not None else switch.description
     switch.mtu = spec["maxMtu"] or switch.mtu
     for member in spec["host"] or []:
-        _member(inventory, switch, member)
+        set_member(inventory, switch, member)
     switch.version += 1
     inventory.change(switch, "name", "config", "summary")
 
 
-def _member(inventory: Inventory, switch: DistributedVirtualSwitch, member: Record) -> None:
+def set_member(inventory: Inventory, switch: DistributedVirtualSwitch, member: Record) -> None:
+    """Let a host become a member of a switch, or leave it."""
     host = inventory.find(member["host"].moid)
     if host is None or host.kind != "HostSystem":
         raise invalid_argument("spec.host", "There is no such host.")
@@ -272,14 +282,15 @@ def _member(inventory: Inventory, switch: DistributedVirtualSwitch, member: Reco
         inventory.change(host, "network")
 
 
-def _in_use(inventory: Inventory, group: Network) -> None:
+def must_be_unused(inventory: Inventory, group: Network) -> None:
+    """Raises `Fault("ResourceInUse")` while a machine is on a network."""
     if any(vm.is_on(group) and vm.host in group.hosts for vm in inventory.all_of(VirtualMachine)):
         raise Fault("ResourceInUse", f"The resource '{group.name}' is in use.", type="Network", name=group.name)
 
 
 def remove_network(inventory: Inventory, group: Network) -> None:
     """Take a network out. Raises `Fault("ResourceInUse")` while a machine is on it."""
-    _in_use(inventory, group)
+    must_be_unused(inventory, group)
     datacenter = datacenter_of(inventory, group)
     places = [inventory.find(one.moid) for one in group.hosts]
     places += [inventory.find(host.parent.moid) for host in places]
@@ -320,7 +331,7 @@ def remove_switch(inventory: Inventory, switch: DistributedVirtualSwitch) -> Non
     """Take a switch out with its port groups. Raises `Fault("ResourceInUse")` while a machine is on one of them."""
     groups = [inventory.get(one, Network) for one in switch.portgroups]
     for group in groups:
-        _in_use(inventory, group)
+        must_be_unused(inventory, group)
     for group in groups:
         remove_network(inventory, group)
     folder = inventory.find(switch.parent.moid)
@@ -348,7 +359,7 @@ def create(call: Call, folder: Any, args: Any) -> Work:
     must_be_free(call.inventory, folder, name)
     switch = add_switch(call.inventory, folder, name, [])
     for member in config["host"] or []:
-        _member(call.inventory, switch, member)
+        set_member(call.inventory, switch, member)
     if config["maxMtu"]:
         switch.mtu = config["maxMtu"]
     text, parent = (
@@ -377,13 +388,18 @@ def _fetch_ports(call: Call, switch: DistributedVirtualSwitch, args: Any) -> lis
     criteria = args.get("criteria")
     wanted = criteria["portgroupKey"] if criteria is not None else None
     inside = criteria["inside"] is not False if criteria is not None else True
+    keys = criteria["portKey"] if criteria is not None else None
+    found = [one for one in ports(call.inventory, switch) if not wanted or (one["portgroupKey"] in wanted) is inside]
+    return [one for one in found if not keys or one["key"] in keys]
+
+
+def ports(inventory: Inventory, switch: DistributedVirtualSwitch) -> list[Record]:
+    """All ports of a switch, numbered through its port groups."""
     found: list[Record] = []
-    for group in [call.inventory.get(one, Network) for one in switch.portgroups]:
-        if wanted and (group.moid in wanted) is not inside:
-            continue
+    for group in [inventory.get(one, Network) for one in switch.portgroups]:
         for _ in range(group.ports):
             key = str(len(found))
-            config = Record("DVPortConfigInfo", configVersion="1", setting=_setting(group))
+            config = Record("DVPortConfigInfo", configVersion="1", setting=_setting(group), **switch.port_names.get(key, {}))
             found.append(
                 Record(
                     "DistributedVirtualPort",

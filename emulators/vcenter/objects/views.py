@@ -1,5 +1,6 @@
 """Views: what a client wants to look at. They belong to a session and always show the inventory of the moment."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -125,6 +126,25 @@ def reset_list(call: Call, view: ListView, args: Any) -> list[Ref]:
     return modify_list(call, view, {"add": args.get("obj") or []})
 
 
+def shown_by(call: Call, one: Ref) -> list[Ref]:
+    """What a view of the session shows now."""
+    view = call.session.objects.get(one.moid) if call.session is not None else None
+    if view is None or view.kind not in _SHOWS:
+        raise not_found(one)
+    return _SHOWS[view.kind](call.inventory, view)
+
+
+def create_list_view_from(call: Call, _manager: Any, args: Any) -> Ref:
+    """CreateListViewFromView."""
+    return _keep(call, ListView(_moid(call), shown_by(call, args["view"])))
+
+
+def reset_list_from(call: Call, view: ListView, args: Any) -> None:
+    """ResetListViewFromView."""
+    view.members = shown_by(call, args["view"])
+    call.inventory.note(view, "view")
+
+
 def open_folder(call: Call, view: InventoryView, args: Any) -> list[Ref]:
     """OpenInventoryViewFolder."""
     return _toggle(call, view, args, opening=True)
@@ -163,7 +183,13 @@ def _opened(inventory: Inventory, view: InventoryView) -> list[Ref]:
     return list(dict.fromkeys(found))
 
 
+_SHOWS: dict[str, Callable[[Inventory, Any], list[Ref]]] = {
+    "ContainerView": contained,
+    "InventoryView": _opened,
+    "ListView": lambda inventory, view: [one for one in view.members if inventory.find(one.moid) is not None],
+}
 MANAGER_OPERATIONS = {
+    "CreateListViewFromView": create_list_view_from,
     "CreateContainerView": create_container_view,
     "CreateListView": create_list_view,
     "CreateInventoryView": create_inventory_view,
@@ -178,5 +204,10 @@ CONTAINER_PROPERTIES: dict[str, Property] = {
 LIST_PROPERTIES: dict[str, Property] = {"view": lambda inventory, view: [m for m in view.members if inventory.find(m.moid)]}
 INVENTORY_PROPERTIES: dict[str, Property] = {"view": _opened}
 VIEW_OPERATIONS = {"DestroyView": destroy}
-LIST_OPERATIONS = {**VIEW_OPERATIONS, "ModifyListView": modify_list, "ResetListView": reset_list}
+LIST_OPERATIONS = {
+    **VIEW_OPERATIONS,
+    "ModifyListView": modify_list,
+    "ResetListView": reset_list,
+    "ResetListViewFromView": reset_list_from,
+}
 INVENTORY_OPERATIONS = {**VIEW_OPERATIONS, "OpenInventoryViewFolder": open_folder, "CloseInventoryViewFolder": close_folder}
