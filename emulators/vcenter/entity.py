@@ -105,6 +105,10 @@ def rename(call: Call, entity: Any, args: Any) -> Work:
         must_be_free(inventory, inventory.find(entity.parent.moid), name)
     old, entity.name = entity.name, name
     inventory.change(entity, "name")
+    if entity.kind == "Datacenter":
+        argument = Record("DatacenterEventArgument", name=name, datacenter=ref(entity))
+        told = {"datacenter": argument, "oldName": old, "newName": name}
+        inventory.events.post("DatacenterRenamedEvent", f"Renamed datacenter from {old} to {name}", user=call.user, **told)
     if entity.kind == "VirtualMachine":
         inventory.change(entity, "config.name", "summary.config.name")
         text = "Renamed {vm} from {old} to {vm} in {datacenter}"

@@ -74,19 +74,14 @@ def _of(inventory: Inventory, entity: Any) -> list[Alarm]:
 
 
 def _state(inventory: Inventory, alarm: Alarm, entity: Any) -> Record:
-    now = status(alarm, entity)
-    known = alarm.since.get(entity.moid)
-    if known is None or known[0] != now:
-        known = alarm.since[entity.moid] = (now, inventory.clock.now())
-        if now == "green":
-            alarm.acknowledged.pop(entity.moid, None)
+    now, since = status(alarm, entity), alarm.since.get(entity.moid)
     record = Record(
         "AlarmState",
         key=f"{alarm.moid}.{entity.moid}",
         entity=ref(entity),
         alarm=ref(alarm),
         overallStatus=now,
-        time=known[1],
+        time=since[1] if since is not None else alarm.modified,
         acknowledged=entity.moid in alarm.acknowledged,
         disabled=entity.moid in alarm.disabled,
     )
@@ -123,14 +118,38 @@ def actions_enabled(inventory: Inventory, entity: Any) -> bool:
 
 
 def on_event(inventory: Inventory, event: Record) -> None:
-    """Let alarms that wait for an event of this class fire."""
-    for alarm in inventory.all_of(Alarm):
+    """Let alarms that wait for an event of this class fire, and tell of those over a state that it has changed."""
+    if not inventory.count_of(Alarm) or event.kind.startswith("Alarm"):
+        return
+    for alarm in [one for one in inventory.all_of(Alarm) if one.spec["enabled"]]:
         for expression in _event_expressions(alarm.spec["expression"]):
-            if alarm.spec["enabled"] and schema.is_a(event.kind, expression["eventType"]):
+            if schema.is_a(event.kind, expression["eventType"]):
                 for entity in _subjects(inventory, event, expression["objectType"] or "VirtualMachine"):
                     if alarm.owner.moid in (entity.moid, *above(inventory, entity.moid)):
                         alarm.fired[entity.moid] = expression["status"] or "red"
                         _changed(inventory, entity)
+    for entity in _subjects(inventory, event, "ManagedEntity"):
+        for alarm in _of(inventory, entity):
+            _observe(inventory, alarm, entity)
+
+
+def _observe(inventory: Inventory, alarm: Alarm, entity: Any) -> tuple[str, float]:
+    """The status of an alarm on an entity and since when; a change of it is an event."""
+    now, known = status(alarm, entity), alarm.since.get(entity.moid)
+    if known is not None and known[0] == now:
+        return known
+    before = known[0] if known is not None else "green"
+    fresh = alarm.since[entity.moid] = (now, inventory.clock.now())
+    if now == "green":
+        alarm.acknowledged.pop(entity.moid, None)
+    if before != now:
+        source = inventory.find(alarm.owner.moid)
+        text = f"Alarm '{alarm.spec['name']}' on {entity.name} changed from {before} to {now}"
+        about: dict[str, Any] = {"alarm": _argument(alarm), "source": _entity(source), "entity": _entity(entity)}
+        about.update({"from": before, "to": now})
+        inventory.events.post("AlarmStatusChangedEvent", text, **about)
+        _changed(inventory, entity)
+    return fresh
 
 
 def _event_expressions(expression: Record) -> list[Record]:
@@ -253,8 +272,15 @@ def clear(call: Call, _alarms: Alarms, args: Any) -> None:
                 continue
             del alarm.fired[moid]
             entity = call.inventory.find(moid)
-            if entity is not None:
-                _changed(call.inventory, entity)
+            if entity is None:
+                continue
+            text = f"Manually cleared alarm '{alarm.spec['name']}' on {entity.name} from {was}"
+            source = call.inventory.find(alarm.owner.moid)
+            about: dict[str, Any] = {"alarm": _argument(alarm), "source": _entity(source), "entity": _entity(entity)}
+            about["from"] = was
+            call.inventory.events.post("AlarmClearedEvent", text, user=call.user, **about)
+            _observe(call.inventory, alarm, entity)
+            _changed(call.inventory, entity)
 
 
 def _switch(call: Call, args: Any, *, off: bool) -> None:

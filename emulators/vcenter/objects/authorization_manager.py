@@ -7,7 +7,7 @@ from emulators.vcenter.authorization import Permission, Role, all_privileges
 from emulators.vcenter.entity import Property, permissions
 from emulators.vcenter.events import above
 from emulators.vcenter.faults import Fault, invalid_argument
-from emulators.vcenter.inventory import Call, Inventory
+from emulators.vcenter.inventory import Call, Inventory, ref
 from emulators.vcenter.objects.service_instance import Service
 from emulators.vcenter.records import Record, Ref
 
@@ -28,6 +28,17 @@ def _all_permissions(inventory: Inventory) -> list[Record]:
     return [record for entity in entities if entity is not None for record in permissions(inventory, entity)]
 
 
+def _role_told(call: Call, kind: str, text: str, role: Role, **more: Any) -> None:
+    argument = Record("RoleEventArgument", roleId=role.id, name=role.name)
+    call.inventory.events.post(kind, text, user=call.user, role=argument, **more)
+
+
+def _permission_told(call: Call, kind: str, entity: Any, told: Permission, **more: Any) -> None:
+    about = Record("ManagedEntityEventArgument", name=entity.name, entity=ref(entity))
+    text = f"Permission of {told.principal} on {entity.name}: {kind.removeprefix('Permission').removesuffix('Event').lower()}"
+    call.inventory.events.post(kind, text, user=call.user, entity=about, principal=told.principal, group=False, **more)
+
+
 def set_permissions(call: Call, _manager: Service, args: Any) -> None:
     """SetEntityPermissions: add, or replace those of the same principal."""
     inventory, rules = call.inventory, call.inventory.authorization
@@ -38,7 +49,11 @@ def set_permissions(call: Call, _manager: Service, args: Any) -> None:
         if told["principal"].lower() not in rules.users:
             raise Fault("UserNotFound", f"There is no user {told['principal']}.", principal=told["principal"], unresolved=False)
         fresh = Permission(entity.moid, told["principal"], told["roleId"], told["propagate"])
-        rules.permissions = [p for p in rules.permissions if not _same(p, entity.moid, fresh.principal)] + [fresh]
+        kept = [p for p in rules.permissions if not _same(p, entity.moid, fresh.principal)]
+        kind = "PermissionAddedEvent" if len(kept) == len(rules.permissions) else "PermissionUpdatedEvent"
+        rules.permissions = [*kept, fresh]
+        role = Record("RoleEventArgument", roleId=fresh.role, name=rules.roles[fresh.role].name)
+        _permission_told(call, kind, entity, fresh, role=role, propagate=fresh.propagate)
     inventory.change(entity, "permission")
 
 
@@ -48,7 +63,9 @@ def remove_permission(call: Call, _manager: Service, args: Any) -> None:
     kept = [p for p in rules.permissions if not _same(p, args["entity"].moid, args["user"])]
     if len(kept) == len(rules.permissions):
         raise Fault("NotFound", "There is no such permission.")
+    gone = next(p for p in rules.permissions if _same(p, args["entity"].moid, args["user"]))
     rules.permissions = kept
+    _permission_told(call, "PermissionRemovedEvent", inventory.find(args["entity"].moid), gone)
     inventory.change(inventory.find(args["entity"].moid), "permission")
 
 
@@ -71,6 +88,7 @@ def add_role(call: Call, _manager: Service, args: Any) -> int:
     number = max(0, *rules.roles) + 1
     wanted = frozenset(args.get("privIds") or []) | {"System.Anonymous", "System.View", "System.Read"}
     rules.roles[number] = Role(number, name, wanted)
+    _role_told(call, "RoleAddedEvent", f"Role {name} is created", rules.roles[number], privilegeList=sorted(wanted))
     call.inventory.change(call.inventory.find("AuthorizationManager"), "roleList")
     return number
 
@@ -89,8 +107,9 @@ def update_role(call: Call, _manager: Service, args: Any) -> None:
     role, rules = _own_role(call, args["roleId"]), call.inventory.authorization
     if any(other.name == args["newName"] and other is not role for other in rules.roles.values()):
         raise Fault("AlreadyExists", f"There is a role {args['newName']}.", name=args["newName"])
-    role.name = args["newName"]
+    before, role.name = role.name, args["newName"]
     role.privileges = frozenset(args.get("privIds") or []) | {"System.Anonymous", "System.View", "System.Read"}
+    _role_told(call, "RoleUpdatedEvent", f"Role {before} is modified", role, privilegeList=sorted(role.privileges))
     call.inventory.change(call.inventory.find("AuthorizationManager"), "roleList")
 
 
@@ -102,6 +121,7 @@ def remove_role(call: Call, _manager: Service, args: Any) -> None:
         raise Fault("RemoveFailed", f"The role {role.name} is in use.")
     rules.permissions = [permission for permission in rules.permissions if permission.role != role.id]
     del rules.roles[role.id]
+    _role_told(call, "RoleRemovedEvent", f"Role {role.name} is removed", role)
     _told(call, used)
     call.inventory.change(call.inventory.find("AuthorizationManager"), "roleList")
 

@@ -40,6 +40,10 @@ def create_cluster(call: Call, folder: Folder, args: Any) -> Ref:
         if spec[told] is not None:
             getattr(cluster, attribute).fields.update(spec[told].fields)
     call.inventory.change(cluster, "configuration", "configurationEx")
+    parent = Record("FolderEventArgument", name=folder.name, folder=ref(folder))
+    argument = Record("ComputeResourceEventArgument", name=name, computeResource=ref(cluster))
+    text = f"Created cluster {name} in {folder.name}"
+    call.inventory.events.post("ClusterCreatedEvent", text, user=call.user, parent=parent, computeResource=argument)
     return ref(cluster)
 
 

@@ -17,6 +17,10 @@ _SHARES = {"low": 2000, "normal": 4000, "high": 8000}
 _TOLD = {"cpu": "cpuAllocation", "memory": "memoryAllocation"}
 
 
+def _argument(pool: Any) -> Record:
+    return Record("ResourcePoolEventArgument", name=pool.name, resourcePool=ref(pool))
+
+
 def _is_root(inventory: Inventory, pool: ResourcePool) -> bool:
     parent = inventory.find(pool.parent.moid) if pool.parent else None
     return not isinstance(parent, ResourcePool)
@@ -94,6 +98,8 @@ def update(call: Call, pool: ResourcePool, args: Any) -> None:
         _configure(pool, args["config"])
     pool.name = name
     _changed(inventory, pool)
+    text = f"Updated configuration for {name}"
+    inventory.events.post("ResourcePoolReconfiguredEvent", text, user=call.user, resourcePool=_argument(pool))
 
 
 def update_children(call: Call, pool: ResourcePool, args: Any) -> None:
@@ -116,9 +122,15 @@ def move_into(call: Call, pool: ResourcePool, args: Any) -> None:
         elif not isinstance(one, VirtualMachine) or inventory.find(one.pool.moid).cluster != pool.cluster:
             raise invalid_argument("list", "It cannot be moved into this pool.")
     for one in moving:
+        above_it: Ref | Any = one.parent if isinstance(one, ResourcePool) else one.pool
+        parents: dict[str, Any] = {"oldParent": _argument(inventory.find(above_it.moid)), "newParent": _argument(pool)}
         if isinstance(one, ResourcePool):
             _move_pool(inventory, pool, one)
+            text = f"Moved resource pool {one.name} to {pool.name}"
+            inventory.events.post("ResourcePoolMovedEvent", text, user=call.user, resourcePool=_argument(one), **parents)
         else:
+            text, words = "Moved {vm} to resource pool {pool}", {"pool": pool.name}
+            inventory.events.about("VmResourcePoolMovedEvent", text, one, user=call.user, words=words, template=False, **parents)
             old, one.pool = inventory.find(one.pool.moid), ref(pool)
             inventory.change(one, "resourcePool")
             inventory.change(old, "vm")

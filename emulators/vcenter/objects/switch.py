@@ -314,6 +314,8 @@ def destroy_portgroup(call: Call, group: Network, _args: Any) -> Work:
     if group.uplink:
         raise Fault("NotSupported", "The uplink port group belongs to its switch.")
     remove_network(call.inventory, group)
+    if group.switch is not None:
+        call.inventory.events.post("DVPortgroupDestroyedEvent", f"dvPort group {group.name} was deleted.", user=call.user)
 
 
 def destroy_network(call: Call, group: Network, _args: Any) -> None:
@@ -325,6 +327,7 @@ def destroy(call: Call, switch: DistributedVirtualSwitch, _args: Any) -> Work:
     """Destroy_Task of a switch, with its port groups."""
     yield SECONDS
     remove_switch(call.inventory, switch)
+    call.inventory.events.post("DvsDestroyedEvent", f"vSphere Distributed Switch {switch.name} was deleted.", user=call.user)
 
 
 def remove_switch(inventory: Inventory, switch: DistributedVirtualSwitch) -> None:

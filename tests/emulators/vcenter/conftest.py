@@ -1,6 +1,7 @@
 """A vCenter with two machines, and a logged-in pyVmomi."""
 
 import pytest
+from pyVmomi import vim
 from pyVmomi.VmomiSupport import newestVersions
 from vcenter_lab import Site
 
@@ -43,9 +44,20 @@ def site_of():
 
     yield start
     for one in made:
-        one.vcenter.close()
+        ended(one)
 
 
 def newest(si):
     si._stub.version = newestVersions.Get("vim")
     return si
+
+
+def ended(site):
+    """Close a site. Whatever a test did, its events and tasks must have been such that a client can read them."""
+    try:
+        if "administrator@vsphere.local" in {one.principal for one in site.vcenter.inventory.authorization.permissions}:
+            content = newest(site.login()).content
+            content.eventManager.QueryEvents(vim.event.EventFilterSpec())
+            content.taskManager.ReadNextTasksByViewSpec(vim.TaskManager.TaskViewSpec(), vim.TaskFilterSpec(), None)
+    finally:
+        site.vcenter.close()

@@ -136,3 +136,44 @@ def test_who_may_do_what_is_told_and_reset(site, si, dc):
         rules.ResetEntityPermissions(dc, [Permission(principal="stranger", group=False, roleId=-2, propagate=True)])
     assert [one.principal for one in dc.permission] == ["nobody"]
     assert "VirtualMachine.Interact.PowerOn" in [one.privId for one in rules.privilegeList]
+
+
+def test_what_changes_is_told(site, si, dc):
+    """The classes of the events of things that are no machines."""
+    web = site.vm(si, "web")
+    alarms = si.content.alarmManager
+    expression = vim.alarm.StateAlarmExpression(
+        type=vim.VirtualMachine, statePath="runtime.powerState", operator="isEqual", red="poweredOn"
+    )
+    spec = vim.alarm.AlarmSpec(name="runs", description="", enabled=True, expression=expression)
+    alarms.CreateAlarm(dc, spec)
+    site.wait(web.PowerOn())
+    site.wait(web.PowerOff())
+    changes = si.content.eventManager.QueryEvents(vim.event.EventFilterSpec(eventTypeId=["AlarmStatusChangedEvent"]))
+    assert [(getattr(one, "from"), one.to) for one in changes] == [("green", "red"), ("red", "green")]
+    rules = si.content.authorizationManager
+    role = rules.AddRole("drill", ["VirtualMachine.Interact.PowerOn"])
+    rules.UpdateRole(role, "driller", [])
+    permission = vim.AuthorizationManager.Permission(principal="nobody", group=False, roleId=role, propagate=True)
+    rules.SetEntityPermissions(dc, [permission])
+    rules.SetEntityPermissions(dc, [permission])
+    rules.RemoveEntityPermission(dc, "nobody", False)
+    rules.RemoveRole(role, True)
+    pool = web.resourcePool.CreateResourcePool("gold", web.resourcePool.config)
+    pool.MoveInto([web])
+    pool.UpdateConfig("silver", None)
+    dc.hostFolder.CreateClusterEx("C2", vim.cluster.ConfigSpecEx())
+    site.wait(dc.Rename("Berlin"))
+    told = {type(one).__name__.rpartition(".")[2] for one in si.content.eventManager.QueryEvents(vim.event.EventFilterSpec())}
+    assert {
+        "RoleAddedEvent",
+        "RoleUpdatedEvent",
+        "RoleRemovedEvent",
+        "PermissionAddedEvent",
+        "PermissionUpdatedEvent",
+        "PermissionRemovedEvent",
+        "VmResourcePoolMovedEvent",
+        "ResourcePoolReconfiguredEvent",
+        "ClusterCreatedEvent",
+        "DatacenterRenamedEvent",
+    } <= told
