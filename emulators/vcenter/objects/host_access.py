@@ -234,9 +234,14 @@ def _certificate(call: Call, part: HostPart) -> x509.Certificate:
         name = _name(host.name)
         now = _utc(host.booted)
         made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1825))
-        host.hidden["key"], host.hidden["certificate"] = key, made.sign(key, hashes.SHA256())
-    found: x509.Certificate = host.hidden["certificate"]
-    return found
+        host.hidden["key"] = _pem(key)
+        host.hidden["certificate"] = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return x509.load_pem_x509_certificate(host.hidden["certificate"])
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    plain = serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
 
 
 def _utc(when: float) -> datetime:
@@ -279,7 +284,7 @@ def signing_request_by_name(call: Call, part: HostPart, args: Any) -> str:
 
 def _request(host: HostSystem, name: x509.Name) -> str:
     key = ec.generate_private_key(ec.SECP256R1())
-    host.hidden["pending key"] = key
+    host.hidden["pending key"] = _pem(key)
     made = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return made.public_bytes(serialization.Encoding.PEM).decode()
 
@@ -291,10 +296,11 @@ def install(call: Call, part: HostPart, args: Any) -> None:
         found = x509.load_pem_x509_certificate(args["cert"].encode())
     except ValueError as error:
         raise Fault("HostConfigFault", f"It is no certificate: {error}.") from None
-    key = host.hidden.get("pending key")
+    pending = host.hidden.get("pending key")
+    key = serialization.load_pem_private_key(pending, None) if pending is not None else None
     if key is None or found.public_key() != key.public_key():
         raise Fault("HostConfigFault", "The certificate is not for the key of the last signing request.")
-    host.hidden["certificate"], host.hidden["key"] = found, host.hidden.pop("pending key")
+    host.hidden["certificate"], host.hidden["key"] = args["cert"].encode(), host.hidden.pop("pending key")
     call.inventory.change(part, "certificateInfo")
 
 

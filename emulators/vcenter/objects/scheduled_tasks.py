@@ -26,7 +26,7 @@ _LOOK = 1.0
 
 @dataclass(slots=True, eq=False)
 class ScheduledTask:
-    """A scheduled task. `timer` is the next run on the clock."""
+    """A scheduled task. `_timer` is the next run on the clock."""
 
     moid: str
     target: Ref
@@ -38,7 +38,7 @@ class ScheduledTask:
     state: str = "queued"
     error: Record | None = None
     active: Ref | None = None
-    timer: Any = None
+    _timer: Any = None
     cache: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "ScheduledTask"
 
@@ -126,14 +126,14 @@ def create(call: Call, _service: Any, args: Any) -> Ref:
 
 def _arm(inventory: Inventory, task: ScheduledTask) -> None:
     """Set the next run on the clock."""
-    if task.timer is not None:
-        task.timer.cancel()
-        task.timer = None
+    if task._timer is not None:
+        task._timer.cancel()
+        task._timer = None
     now = inventory.clock.now()
     task.next_run = _next(task.spec["scheduler"], now) if task.spec["enabled"] else None
     if task.next_run is not None:
         run = _runner(inventory, task)
-        task.timer = inventory.clock.call_later(task.next_run - now, run, name=f"vcenter {task.moid}")
+        task._timer = inventory.clock.call_later(task.next_run - now, run, name=f"vcenter {task.moid}")
     inventory.change(task, "info")
 
 
@@ -141,7 +141,7 @@ def _runner(inventory: Inventory, task: ScheduledTask) -> Any:
     def run() -> None:
         with inventory.lock:
             if inventory.find(task.moid) is task and task.spec["enabled"]:
-                task.timer = None
+                task._timer = None
                 _run(inventory, task)
                 if task.spec["scheduler"].kind != "OnceTaskScheduler":
                     _arm(inventory, task)
@@ -223,8 +223,8 @@ def remove(call: Call, task: ScheduledTask, _args: Any) -> None:
     """RemoveScheduledTask."""
     if task.state == "running":
         raise Fault("InvalidState", "The task runs.")
-    if task.timer is not None:
-        task.timer.cancel()
+    if task._timer is not None:
+        task._timer.cancel()
     call.inventory.remove(task)
     call.inventory.change(call.inventory.find("ScheduledTaskManager"), "scheduledTask")
     _tell(call.inventory, task, "ScheduledTaskRemovedEvent", "Removed task {task} on {entity}", call.user)

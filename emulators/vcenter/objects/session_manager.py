@@ -21,7 +21,7 @@ class SessionService:
     anybody: bool = False
     message: str = ""
     #: clone tickets: whose they are, and until when they are good
-    tickets: dict[str, tuple[Session, float]] = field(default_factory=dict)
+    _tickets: dict[str, tuple[Session, float]] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=dict)
 
 

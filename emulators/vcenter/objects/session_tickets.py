@@ -17,17 +17,17 @@ def acquire_clone_ticket(call: Call, service: SessionService, _args: Any) -> str
     """AcquireCloneTicket: good once, for a short time."""
     assert call.session is not None, "the registry asks for a session"
     now = call.inventory.clock.now()
-    service.tickets = {key: one for key, one in service.tickets.items() if one[1] > now}
-    if len(service.tickets) >= _MOST:
+    service._tickets = {key: one for key, one in service._tickets.items() if one[1] > now}
+    if len(service._tickets) >= _MOST:
         raise Fault("InvalidState", "There are too many tickets.")
     ticket = f"cst-VCT-{call.inventory.clock.random_bytes(24).hex()}"
-    service.tickets[ticket] = (call.session, now + TICKET_SECONDS)
+    service._tickets[ticket] = (call.session, now + TICKET_SECONDS)
     return ticket
 
 
 def clone_session(call: Call, service: SessionService, args: Any) -> Record:
     """CloneSession: a session of its own for the user of the ticket."""
-    source, until = service.tickets.pop(args["cloneTicket"], (None, 0.0))
+    source, until = service._tickets.pop(args["cloneTicket"], (None, 0.0))
     gone = source is None or source.ended or until <= call.inventory.clock.now()
     if gone or call.session is not None:
         raise Fault("InvalidLogin", "Cannot complete login due to an incorrect user name or password.")
