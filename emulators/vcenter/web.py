@@ -10,6 +10,7 @@ from emulators.vcenter.folder_door import folder
 from emulators.vcenter.guest_file_door import guest_file
 from emulators.vcenter.http_body import Door, bounded
 from emulators.vcenter.inventory import Inventory
+from emulators.vcenter.lookup_door import lookup
 from emulators.vcenter.nfc_door import nfc
 from emulators.vcenter.objects.service_instance import api_version
 from emulators.vcenter.pbm_door import pbm
@@ -24,6 +25,7 @@ DOORS: dict[str, Door] = {
     "cls": transfers,
     "folder": folder,
     "guestFile": guest_file,
+    "lookupservice": lookup,
     "nfc": nfc,
     "pbm": pbm,
     "rest": automation,
