@@ -10,6 +10,7 @@ import orjson
 
 from emulators.azure.arm.access import Access, CheckToken, bearer
 from emulators.azure.arm.faces import Faces
+from emulators.azure.arm.lenient import parse_json
 from emulators.azure.arm.locks import Locks
 from emulators.azure.arm.messages import Answer, Call, Json, Refusal
 from emulators.azure.arm.operations import Operation, Operations
@@ -323,7 +324,7 @@ def _json_object(call: Call) -> Json | None:
             f"The content media type '{kind}' is not supported. Only 'application/json' is supported.",
         )
     try:
-        body = orjson.loads(content)
+        body = parse_json(content)
     except orjson.JSONDecodeError as error:
         raise Refusal(
             400, "InvalidRequestContent", f"The request content was invalid and could not be deserialized: '{error}'."

@@ -168,3 +168,20 @@ def test_providers_tell_their_types(world: Any) -> None:
     assert parsed(world.owner("POST", f"{path}/unregister"))["registrationState"] == "Unregistering"
     assert parsed(world.owner("GET", path))["registrationState"] == "NotRegistered"
     assert parsed(world.owner("POST", f"{path}/register"))["registrationState"] == "Registered"
+
+
+def test_a_body_may_be_nearly_json(world: Any) -> None:
+    """As az sends templates: with comments, a name without quotes, and commas too many."""
+    body = b"""{"location": "westeurope", // where
+        properties: {"addressSpace": {"addressPrefixes": ["10.0.0.0/16",],} /* one */, "//": "a // b, }",},}"""
+    assert world.owner("PUT", f"{NET}/vnet", body).status == 201
+    assert parsed(world.owner("GET", f"{NET}/vnet"))["properties"]["addressSpace"] == {"addressPrefixes": ["10.0.0.0/16"]}
+    for wrong in (
+        b"{location: westeurope}",
+        b'{"location": "west',
+        b"/* never closed",
+        b'{"a": 1 "b": 2}',
+        b"/*" * 100_000,
+        b'"' + b'\\"' * 100_000,
+    ):
+        assert world.error(world.owner("PUT", f"{NET}/vnet", wrong)) == (400, "InvalidRequestContent")
