@@ -29,3 +29,10 @@ def visible(call: Call, kinds: tuple[str, ...], moid: str) -> Any:
     if found is None or found.kind not in kinds or not may_read(call.inventory, call.user, found):
         raise Refusal("not_found", f"There is no {' or '.join(kinds)} with the id {moid!r}.")
     return found
+
+
+def one(found: dict[str, dict[str, Any]], what: str, identifier: str) -> dict[str, Any]:
+    """An entry of a table by its id. Raises `Refusal("not_found")`."""
+    if identifier not in found:
+        raise Refusal("not_found", f"There is no {what} {identifier}.")
+    return found[identifier]

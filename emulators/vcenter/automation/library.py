@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.vcenter import authorization
-from emulators.vcenter.automation.act import Operation, visible
+from emulators.vcenter.automation.act import Operation, one, visible
 from emulators.vcenter.automation.errors import Refusal
 from emulators.vcenter.inventory import Call, Inventory
 
@@ -37,13 +37,6 @@ def may(call: Call, privilege: str) -> None:
     root = call.inventory.find(call.inventory.root.moid)
     authorization.check(call.inventory, call.user, root, _PRIVILEGE + privilege)
     call.inventory.touch("library")
-
-
-def one(found: dict[str, dict[str, Any]], what: str, identifier: str) -> dict[str, Any]:
-    """Raises `Refusal("not_found")`."""
-    if identifier not in found:
-        raise Refusal("not_found", f"There is no {what} {identifier}.")
-    return found[identifier]
 
 
 def _named(found: dict[str, dict[str, Any]], spec: dict[str, Any], what: str, **same: str) -> str:

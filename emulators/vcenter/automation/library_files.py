@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from emulators.vcenter.automation.act import Operation
+from emulators.vcenter.automation.act import Operation, one
 from emulators.vcenter.automation.errors import Refusal
-from emulators.vcenter.automation.library import folder_of, libraries, may, one
+from emulators.vcenter.automation.library import folder_of, libraries, may
 from emulators.vcenter.http_body import PIECE, Upload, pieces, plain
 from emulators.vcenter.inventory import Call, Inventory
 

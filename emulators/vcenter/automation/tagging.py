@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.vcenter import authorization
-from emulators.vcenter.automation.act import Operation
+from emulators.vcenter.automation.act import Operation, one
 from emulators.vcenter.automation.errors import Refusal
 from emulators.vcenter.inventory import Call, Inventory
 
@@ -33,12 +33,6 @@ def _may(call: Call, privilege: str) -> None:
     root = call.inventory.find(call.inventory.root.moid)
     authorization.check(call.inventory, call.user, root, _PRIVILEGE + privilege)
     call.inventory.touch("tagging")
-
-
-def _one(found: dict[str, dict[str, Any]], what: str, identifier: str) -> dict[str, Any]:
-    if identifier not in found:
-        raise Refusal("not_found", f"There is no {what} {identifier}.")
-    return found[identifier]
 
 
 def _free(found: dict[str, dict[str, Any]], name: str, what: str, **same: str) -> None:
@@ -77,7 +71,7 @@ def update_category(call: Call, given: dict[str, Any]) -> None:
     """Change a category. It can become wider, not narrower."""
     spec, kept = given["update_spec"], tagging(call.inventory)
     _may(call, "EditCategory")
-    category = _one(kept.categories, "category", given["category_id"])
+    category = one(kept.categories, "category", given["category_id"])
     if spec.get("name", category["name"]) != category["name"]:
         _free(kept.categories, spec["name"], "category")
     if category["cardinality"] == "MULTIPLE" and spec.get("cardinality") == "SINGLE":
@@ -92,7 +86,7 @@ def delete_category(call: Call, given: dict[str, Any]) -> None:
     """Delete a category with its tags."""
     kept = tagging(call.inventory)
     _may(call, "DeleteCategory")
-    _one(kept.categories, "category", given["category_id"])
+    one(kept.categories, "category", given["category_id"])
     del kept.categories[given["category_id"]]
     for tag in [tag for tag in kept.tags.values() if tag["category_id"] == given["category_id"]]:
         del kept.tags[tag["id"]]
@@ -106,7 +100,7 @@ def create_tag(call: Call, given: dict[str, Any]) -> str:
     """A new tag; its id."""
     spec, kept = given["create_spec"], tagging(call.inventory)
     _may(call, "CreateTag")
-    _one(kept.categories, "category", spec["category_id"])
+    one(kept.categories, "category", spec["category_id"])
     _free(kept.tags, spec["name"], "tag", category_id=spec["category_id"])
     identifier = _identifier(call, "Tag", spec.pop("tag_id", None), kept.tags)
     kept.tags[identifier] = {"id": identifier, **spec, "used_by": []}
@@ -117,7 +111,7 @@ def update_tag(call: Call, given: dict[str, Any]) -> None:
     """Change name and description of a tag."""
     spec, kept = given["update_spec"], tagging(call.inventory)
     _may(call, "EditTag")
-    tag = _one(kept.tags, "tag", given["tag_id"])
+    tag = one(kept.tags, "tag", given["tag_id"])
     if spec.get("name", tag["name"]) != tag["name"]:
         _free(kept.tags, spec["name"], "tag", category_id=tag["category_id"])
     tag.update(spec)
@@ -127,14 +121,14 @@ def delete_tag(call: Call, given: dict[str, Any]) -> None:
     """Delete a tag; it is detached from everything."""
     kept = tagging(call.inventory)
     _may(call, "DeleteTag")
-    _one(kept.tags, "tag", given["tag_id"])
+    one(kept.tags, "tag", given["tag_id"])
     del kept.tags[given["tag_id"]]
     kept.attached.pop(given["tag_id"], None)
 
 
 def _of_category(call: Call, given: dict[str, Any]) -> list[str]:
     kept = tagging(call.inventory)
-    _one(kept.categories, "category", given["category_id"])
+    one(kept.categories, "category", given["category_id"])
     return [tag["id"] for tag in kept.tags.values() if tag["category_id"] == given["category_id"]]
 
 
@@ -145,7 +139,7 @@ def _used(what: str, *, add: bool) -> Operation:
     def change(call: Call, given: dict[str, Any]) -> None:
         kept = tagging(call.inventory)
         _may(call, f"ModifyUsedByFor{what.capitalize()}")
-        found = _one(kept.tags if what == "tag" else kept.categories, what, given[f"{what}_id"])
+        found = one(kept.tags if what == "tag" else kept.categories, what, given[f"{what}_id"])
         others = [name for name in found["used_by"] if name != given["used_by_entity"]]
         found["used_by"] = [*others, given["used_by_entity"]] if add else others
 
@@ -175,7 +169,7 @@ def _object(call: Call, told: dict[str, str]) -> tuple[str, str]:
 
 def _attach(call: Call, tag_id: str, told: dict[str, str]) -> None:
     kept = tagging(call.inventory)
-    tag = _one(kept.tags, "tag", tag_id)
+    tag = one(kept.tags, "tag", tag_id)
     category = kept.categories[tag["category_id"]]
     target = _object(call, told)
     if category["associable_types"] and target[0] not in category["associable_types"]:
@@ -190,7 +184,7 @@ def _attach(call: Call, tag_id: str, told: dict[str, str]) -> None:
 
 def _detach(call: Call, tag_id: str, told: dict[str, str]) -> None:
     kept = tagging(call.inventory)
-    _one(kept.tags, "tag", tag_id)
+    one(kept.tags, "tag", tag_id)
     target = _object(call, told)
     kept.attached[tag_id] = [one for one in kept.attached.get(tag_id, []) if one != target]
     call.inventory.touch("tagging")
@@ -223,7 +217,7 @@ def _batch(change: _Change) -> Operation:
 def _objects(call: Call, tag_id: str) -> list[dict[str, str]]:
     """What a tag is attached to and is still there."""
     kept = tagging(call.inventory)
-    _one(kept.tags, "tag", tag_id)
+    one(kept.tags, "tag", tag_id)
     found = kept.attached.get(tag_id, [])
     there = [(kind, moid) for kind, moid in found if kind in _OTHERS or call.inventory.find(moid) is not None]
     return [{"type": kind, "id": moid} for kind, moid in there]
@@ -258,7 +252,7 @@ def _on_objects(call: Call, given: dict[str, Any]) -> list[dict[str, Any]]:
 
 OPERATIONS: dict[str, Operation] = {
     "cis.tagging.category.create": create_category,
-    "cis.tagging.category.get": lambda call, given: _one(tagging(call.inventory).categories, "category", given["category_id"]),
+    "cis.tagging.category.get": lambda call, given: one(tagging(call.inventory).categories, "category", given["category_id"]),
     "cis.tagging.category.list": lambda call, _given: list(tagging(call.inventory).categories),
     "cis.tagging.category.update": update_category,
     "cis.tagging.category.delete": delete_category,
@@ -266,7 +260,7 @@ OPERATIONS: dict[str, Operation] = {
     "cis.tagging.category.remove_from_used_by": _used("category", add=False),
     "cis.tagging.category.list_used_categories": _using("category"),
     "cis.tagging.tag.create": create_tag,
-    "cis.tagging.tag.get": lambda call, given: _one(tagging(call.inventory).tags, "tag", given["tag_id"]),
+    "cis.tagging.tag.get": lambda call, given: one(tagging(call.inventory).tags, "tag", given["tag_id"]),
     "cis.tagging.tag.list": lambda call, _given: list(tagging(call.inventory).tags),
     "cis.tagging.tag.list_tags_for_category": _of_category,
     "cis.tagging.tag.update": update_tag,
