@@ -97,6 +97,8 @@ def test_a_group_a_network_an_account_and_a_vault_come_and_go(terraform: RawClie
     assert made["properties"]["primaryEndpoints"]["blob"]
     keys = terraform("POST", f"{account}/listKeys", STORAGE, **{"$expand": "kerb"})
     assert {key["keyName"] for key in json.loads(keys.body)["keys"]} == {"key1", "key2"}
+    for service in ("blobServices", "fileServices"):
+        assert terraform.read(f"{account}/{service}/default", STORAGE)["name"] == "default"
 
     made = create(terraform, vault, VAULTS, {**TAGS, "sku": {"name": "Standard"}, "properties": {}}, {200, 201})
     assert made["sku"]["name"] == "Standard"

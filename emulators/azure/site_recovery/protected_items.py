@@ -54,6 +54,7 @@ class ProtectedItems:
         details = read(body, "providerSpecificDetails", dict, {})
         if details.get("multiVmGroupName") or details.get("multiVmGroupId"):
             raise refuse("group-fixed", activity=call.correlation_id)
+        _check_kind(call, item, body)
         if item.job is not None:
             raise refuse("operation-in-progress", activity=call.correlation_id)
         try:
@@ -110,6 +111,7 @@ class ProtectedItems:
         service, item = self.service, self.service.item(call)
         service.check(item, "test-failover", call=call)
         properties = read(call.body, "properties", dict, {})
+        _check_kind(call, item, properties)
         network = (
             read(properties, "networkId", str)
             or read(properties, "providerSpecificDetails.networkId", str)
@@ -150,6 +152,7 @@ class ProtectedItems:
         service, item = self.service, self.service.item(call)
         state = service.check(item, "unplanned-failover", call=call)
         properties = read(call.body, "properties", dict, {})
+        _check_kind(call, item, properties)
         forward = is_forward(item)
         direction = read(properties, "failoverDirection", str, "PrimaryToRecovery" if forward else "RecoveryToPrimary")
         if forward and direction != "PrimaryToRecovery":
@@ -222,6 +225,7 @@ class ProtectedItems:
     def apply_recovery_point(self, call: Call) -> Answer:
         service, item = self.service, self.service.item(call)
         state = service.check(item, "change-point", call=call)
+        _check_kind(call, item, read(call.content(), "properties", dict, {}))
         choice, point = self._point(call, item, read(call.content(), "properties.recoveryPointId", str, required=True))
 
         def work(job: Job) -> Work:
@@ -260,6 +264,14 @@ class ProtectedItems:
         if not same(point_id, f"{item.id}/recoveryPoints/{name}") or name not in item.points:
             raise refuse("recovery-point-unknown", activity=call.correlation_id)
         return CUSTOM, name
+
+
+def _check_kind(call: Call, item: Item, properties: Json) -> None:
+    """What is said for one provider is not meant for another; the base type, which names none, fits all. Raises `Refusal` 400."""
+    kind = read(properties, "providerSpecificDetails.instanceType", str)
+    if kind is not None and kind not in (provider_of(item), item.profile.forward):
+        text = f"'{kind}' is not the provider of this machine, {provider_of(item)}."
+        raise refuse("malformed", text, activity=call.correlation_id)
 
 
 def _shutdown(service: Service, item: Item, properties: Json) -> bool:

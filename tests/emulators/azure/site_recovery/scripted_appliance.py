@@ -44,6 +44,8 @@ class Appliance(ConfigurationServer):
 class ModernSite(Site):
     """The same world with an appliance in place of the configuration server."""
 
+    FORWARD = "InMageRcm"
+
     def __init__(self, rules: Rules | None = None, **more: Any):
         super().__init__(rules=rules, **more)
         self.server = self.appliance("appliance-1", "56400000-0000-4000-8000-00000000000c")

@@ -55,6 +55,7 @@ class Site:
     """Everything of one estate around Site Recovery, and short ways to use it as an operator does."""
 
     VERSION = "2018-07-10"
+    FORWARD = "InMageAzureV2"  #: the provider towards Azure
 
     def __init__(self, *, rules: Rules | None = None, seed: int = 3, azure: Azure | None = None, operator: Host | None = None):
         self.events: list[tuple[float, str, str, Answer]] = []
@@ -283,7 +284,9 @@ class Site:
         return properties
 
     def fail_over(self, name: str, **details: Any) -> Answer:
-        return self.good("POST", f"{self.item(name)}/unplannedFailover", failover_body(**details))
+        return self.good(
+            "POST", f"{self.item(name)}/unplannedFailover", failover_body(**{"instanceType": self.FORWARD, **details})
+        )
 
     def commit(self, name: str) -> Answer:
         return self.good("POST", f"{self.item(name)}/failoverCommit")

@@ -125,7 +125,7 @@ def body_of(site: Site, profile: str, state: str, column: str) -> Any:
         "planned": {"properties": {"failoverDirection": "PrimaryToRecovery"}} if profile == "classic" else planned_body(),
         "point": {"properties": {"recoveryPointId": f"{site.item('web')}/recoveryPoints/p1"}},
         "turn": site.reverse_body() if forward else site.forward_body(),
-        "unplanned": failover_body() if forward else failback_body(recoveryPointType="LatestTime"),
+        "unplanned": failover_body(instanceType=site.FORWARD) if forward else failback_body(recoveryPointType="LatestTime"),
         "move": {
             "properties": {
                 "targetApplianceId": "id-appliance-2",

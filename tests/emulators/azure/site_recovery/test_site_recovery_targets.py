@@ -86,7 +86,7 @@ def interfaces(site: Site, name: str) -> list[tuple[str, str, bool]]:
 
 
 def fail_over(site: Site) -> Any:
-    return site.run("POST", f"{site.item('web')}/unplannedFailover", failover_body())
+    return site.run("POST", f"{site.item('web')}/unplannedFailover", failover_body(instanceType=site.FORWARD))
 
 
 def test_as_many_interfaces_as_the_size_takes(many: Site) -> None:
