@@ -44,7 +44,7 @@ fuzz: setup ## Feed the reader of logs, led by coverage (wants atheris from PyPI
 kill9: setup ## Kill real processes of the data plane at seeded times: SEEDS=5, FIRST=1
 	@DRILLBED_KILL9_SEEDS=$(SEEDS) DRILLBED_KILL9_FIRST=$(FIRST) $(BIN)/python -m pytest -q tests/reference_impl/test_processes.py
 
-bench-dataplane: setup ## Measure the data plane; figures are compared in bench/RESULTS.md
+bench-dataplane: setup ## Measure the data plane in one table (about 30 min); figures are compared in bench/RESULTS.md
 	@$(BIN)/python bench/dataplane/bench.py
 
 bench-vcenter: setup ## Measure the vCenter emulator, 1,000 and 10,000 machines (small calls want wrk); ARGS=--quick

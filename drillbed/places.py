@@ -37,8 +37,8 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
 #: An address on which no estate ever listens: who answers there listens on all addresses.
 NOBODY = "127.19.2.10"
 
-#: Machines of a zone get addresses from here on.
-FIRST_MACHINE = {ONPREM: 1 * 256 + 100, AZURE_VNET: 3 * 256 + 100}
+#: The addresses of a zone's machines: the last two parts as one number, and how many from there on.
+MACHINES = {ONPREM: ((1 * 256 + 100, 150), (4 * 256 + 1, 850)), AZURE_VNET: ((3 * 256 + 100, 150), (8 * 256 + 1, 850))}
 
 
 @dataclass(slots=True)
@@ -52,11 +52,11 @@ class Places:
     def machine(self, name: str, zone: str, *, dns: str = "") -> Host:
         """A host for a machine of a zone, on the next free address."""
         taken = {host.address for host in self.network.hosts()}
-        for number in range(FIRST_MACHINE[zone], FIRST_MACHINE[zone] + 150):
+        for number in (first + place for first, count in MACHINES[zone] for place in range(count)):
             address = f"{self.prefix}.{number // 256}.{number % 256}"
             if address not in taken:
                 return self.network.host(name, zone, address=address, names=[f"{dns or name}.{DOMAIN}"])
-        raise TroubleError(f"no address is left for {name} in {zone}: an estate holds 150 machines a side")
+        raise TroubleError(f"no address is left for {name} in {zone}: an estate holds 1,000 machines a side")
 
     def host(self, name: str) -> Host:
         found = self.network.find(name)
