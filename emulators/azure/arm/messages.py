@@ -1,6 +1,6 @@
 """What goes in and out of an operation of Resource Manager: `Call`, `Answer` and `Refusal`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,11 +30,15 @@ class Refusal(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """An HTTP answer. `body` None is an empty one, bytes are sent as they are, anything else is written as JSON."""
+    """An HTTP answer. `body` None is an empty one, bytes are sent as they are, anything else is written as JSON.
+
+    `first` is done before the answer goes out, when the lock is free again: for what must hold as soon as the caller knows.
+    """
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    first: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)

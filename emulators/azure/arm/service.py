@@ -133,7 +133,10 @@ class Arm:
         with self.lock:
             answer = self.dispatch(call)
             # Written out under the lock: answers share objects with the store.
-            return _written(answer), answer
+            written = _written(answer)
+        if answer.first is not None:
+            answer.first()
+        return written, answer
 
     def dispatch(self, call: Call) -> Answer:
         """Authorise and carry out one call; the lock is held. Raises `Refusal`."""

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import threading
 
 from emulators.azure.arm import Answer, Arm, Call, Json, Refusal, Resource, operation, read
 from emulators.azure.outside import StorageService
@@ -32,6 +33,7 @@ class StorageAccounts:
 
     def __init__(self, arm: Arm, service: StorageService):
         self.arm, self.service = arm, service
+        self._telling = threading.Lock()
         add_reads(arm, ACCOUNT, patch=False)
         for template, handler in (
             (ACCOUNT.template, self.get),
@@ -142,13 +144,17 @@ class StorageAccounts:
         name = read(call.content(), "keyName", str, required=True)
         if name not in _KEYS:
             raise Refusal(400, "InvalidRequestPropertyValue", f"'{name}' is not a key name; use key1 or key2.", details=[])
-        keys = account.hidden["keys"] = {**account.hidden["keys"], name: self._key()}
+        account.hidden["keys"] = {**account.hidden["keys"], name: self._key()}
         account.properties["keyCreationTime"][name] = iso(self.arm.clock.now())
-        key1, key2 = keys["key1"], keys["key2"]
-        self.arm.scope.call_later(
-            0.0, lambda: self.service.set_keys(account.name, key1, key2), name=f"new {name} of {account.name}"
-        )
-        return Answer(200, self._keys(account))
+        return Answer(200, self._keys(account), first=lambda: self._tell_keys(account))
+
+    def _tell_keys(self, account: Resource) -> None:
+        """Who is told of the new key finds the old one dead. One after another, so that the last keys are those that stay."""
+        with self._telling:
+            with self.arm.lock:
+                gone, (key1, key2) = self.arm.store.get(account.id) is not account, self.keys(account)
+            if not gone:
+                self.service.set_keys(account.name, key1, key2)
 
     @operation("POST", ACCOUNT.template + "/ListAccountSas")
     def list_account_sas(self, call: Call) -> Answer:
