@@ -18,7 +18,7 @@ from emulators.vcenter.inventory import ROOT, Inventory
 from emulators.vcenter.keeping import Keeper
 from emulators.vcenter.kinds import KINDS
 from emulators.vcenter.model import Home, Model, build
-from emulators.vcenter.objects import alarms, array, guest_operations, vm_create, vm_export, vm_power
+from emulators.vcenter.objects import alarms, array, guest_operations, scheduled_tasks, vm_create, vm_export, vm_power
 from emulators.vcenter.objects.cluster import ClusterComputeResource
 from emulators.vcenter.objects.datacenter import Datacenter
 from emulators.vcenter.objects.datastore import Datastore
@@ -115,6 +115,7 @@ class VCenter:
             for store in inventory.stores.values():
                 store.count_files()
             vm_export.discard_unfinished(inventory)
+            scheduled_tasks.resume(inventory)
 
     def _serve(self) -> None:
         """Add the service objects that are not there yet."""

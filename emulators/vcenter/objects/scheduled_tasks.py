@@ -137,6 +137,14 @@ def _arm(inventory: Inventory, task: ScheduledTask) -> None:
     inventory.change(task, "info")
 
 
+def resume(inventory: Inventory) -> None:
+    """Set the next runs after an inventory was restored. What was due meanwhile is not made up for."""
+    for task in inventory.all_of(ScheduledTask):
+        if task.state == "running":
+            task.state, task.active = "queued", None
+        _arm(inventory, task)
+
+
 def _runner(inventory: Inventory, task: ScheduledTask) -> Any:
     def run() -> None:
         with inventory.lock:

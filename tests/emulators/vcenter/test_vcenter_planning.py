@@ -4,7 +4,14 @@ from datetime import timedelta
 
 import pytest
 from pyVmomi import vim, vmodl
-from vcenter_lab import events, root_pool
+from pyVmomi.VmomiSupport import newestVersions
+from vcenter_lab import USERS, Site, events, root_pool, stub_over
+
+from emulators.clock import Clock
+from emulators.http.inprocess import InProcess
+from emulators.network import ONPREM, Network
+from emulators.vcenter import VCenter
+from emulators.vcenter.keeping import Keeper
 
 Relocate = vim.vm.RelocateSpec
 
@@ -12,6 +19,11 @@ Relocate = vim.vm.RelocateSpec
 @pytest.fixture
 def si(newest_si):
     return newest_si
+
+
+def newest(si):
+    si._stub.version = newestVersions.Get("vim")
+    return si
 
 
 def specification(name, kind="Linux"):
@@ -136,6 +148,30 @@ def test_a_schedule_that_cannot_be_is_refused_and_rights_are_those_of_its_maker(
     mine = vim.scheduler.ScheduledTask(made._moId, si._stub)
     assert isinstance(mine.info.error, vim.fault.NoPermission)
     assert web.runtime.powerState == "poweredOff"
+
+
+def test_a_schedule_goes_on_after_a_restart(tmp_path):
+    keeper = Keeper(tmp_path / "state")
+    site = Site(keeper.files, keeper=keeper)
+    si = newest(site.login())
+    due = si.CurrentTime() + timedelta(hours=2)
+    made = si.content.scheduledTaskManager.Create(
+        site.vm(si, "web"), schedule("later", vim.scheduler.OnceTaskScheduler(runAt=due))
+    )
+    site.vcenter.close()
+    keeper = Keeper(tmp_path / "state")
+    clock = Clock(seed=9)
+    network = Network(clock, InProcess())
+    vcenter = VCenter(clock, keeper.files, users=USERS, keeper=keeper)
+    network.host("vcenter", ONPREM).listen(443, vcenter.wsgi)
+    try:
+        clock.wait(7300)
+        again = newest(vim.ServiceInstance("ServiceInstance", stub_over(network.host("client", ONPREM))))
+        again.content.sessionManager.Login("administrator@vsphere.local", "Secret1!")
+        assert vim.scheduler.ScheduledTask(made._moId, again._stub).info.state == "success"
+        assert again.content.searchIndex.FindByInventoryPath("DC0/vm/web").runtime.powerState == "poweredOn"
+    finally:
+        vcenter.close()
 
 
 def test_pools_of_addresses(si, dc):
