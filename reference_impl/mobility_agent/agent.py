@@ -49,6 +49,7 @@ class Agent:
         self.stopped_generation = 0  #: of the protection that was stopped, 0 for none
         self._clean, self._saved = False, ""
         self._identity: identity.Identity | None = None
+        self._killed = False
 
     # life ------------------------------------------------------------------------------------------------------------
 
@@ -61,7 +62,9 @@ class Agent:
         self.clock.spawn(self._control(), name="control")
 
     def stop(self) -> None:
-        """End in order. Writes that come later are not seen: unless the machine is shutting down a resync will be due."""
+        """End in order. Writes that come later are in the driver's map, as long as the machine runs."""
+        if self._killed:
+            return
         if self.replication is not None:
             self.replication.detach()
             self._clean = self.replication.stream.save() and self._clean
@@ -75,13 +78,14 @@ class Agent:
         self.replication = None
 
     def kill(self) -> None:
-        """End as by kill -9: what is not in the folder is gone."""
+        """End as by kill -9: what is not in the folder is gone, and no shutdown of the machine hears from it."""
+        self._killed = True
         if self.replication is not None:
             self.replication.detach()
         self.clock.cancel_all()
 
     def _shutting_down(self) -> None:
-        if self.replication is not None:
+        if self.replication is not None and not self._killed:
             self._clean = self.replication.finish()
 
     # configuration server --------------------------------------------------------------------------------------------

@@ -44,10 +44,14 @@ class Driver:
         if numbers is None:
             return
         first, last = offset // BLOCK, (offset + len(data) - 1) // BLOCK
-        if first == last < len(numbers):
-            numbers[first] = number or UNSEEN
+        if not number:
+            numbers[first : last + 1] = UNSEEN
+        elif first == last < len(numbers):
+            if numbers[first] != UNSEEN:  # the rest of such a block is still in no stream
+                numbers[first] = number
         else:
-            numbers[first : last + 1] = number or UNSEEN
+            part = numbers[first : last + 1]
+            part[part != UNSEEN] = number
 
     def track(self, generation: int, sizes: Mapping[int, int], *, exact_at: int | None = None) -> None:
         """Begin anew: the far side equals the disks once it has the stream up to `exact_at`; None: nothing is known of it.

@@ -16,7 +16,8 @@ from reference_impl.identity import name_on
 from reference_impl.outside import Clock, Host, Listener, OpenStore, Process
 from reference_impl.process_server.cache import Lane, Room, open_lane, write_whole
 from reference_impl.process_server.crew import Crew
-from reference_impl.process_server.sinks import Digests, MasterTargetSink, Sink, StorageSink
+from reference_impl.process_server.sinks import Digests, MasterTargetSink, Sink, Step, StorageSink
+from reference_impl.process_server.throttle import Throttle
 from reference_impl.records import MAX_SEGMENT, DamagedSegment
 from reference_impl.rules import Rules
 from reference_impl.times import iso
@@ -66,11 +67,12 @@ class ProcessServer:
         version: str = VERSION,
         cache_bytes: int = CACHE_BYTES,
         sync: bool = True,
+        throttle: Throttle | None = None,
     ):
         """`zone` is `onprem` or `azure`; `port` is that of the data (NET-002), the rule's unless given.
 
         `sync` has each segment synced to the disk before it is acknowledged; without it the cache outlives a kill of the
-        process, but not a power loss of the machine it runs on.
+        process, but not a power loss of the machine it runs on. `throttle` limits what is sent by hour of the day.
         """
         self.host, self.clock, self.folder, self.rules = host, clock, folder, rules
         self.machine_id, self.name, self.zone, self.version = machine_id, name, zone, version
@@ -86,7 +88,7 @@ class ProcessServer:
         self.machines: dict[tuple[str, int], Machine] = {}
         self._listener: Listener | None = None
         self._saved, self._sync = "", sync
-        self._crew, self._room = Crew(), Room()
+        self._crew, self._room, self.throttle = Crew(), Room(), throttle or Throttle()
 
     # life ------------------------------------------------------------------------------------------------------------
 
@@ -248,16 +250,16 @@ class ProcessServer:
 
     def _turn(self, machine: Machine) -> None:
         """Some steps for one machine; then the next ones are planned."""
-        try:
-            known = machine.lane.known or machine.sink.position()
-        except OSError:
-            known, self._disk_full = False, True
-        if not known:
+        if not self._known(machine):
             machine.alarm.back_off(LOOK_AGAIN_SECONDS)
             return
         self._fetch(machine)
         for _ in range(BURST):
-            step = machine.sink.step()
+            rest = self.throttle.rest(self.clock.now())
+            if rest:
+                machine.alarm.set(rest)
+                return
+            step = self._step(machine)
             if step == "moved":
                 machine.failures, machine.blocked = 0, False
                 continue
@@ -276,6 +278,21 @@ class ProcessServer:
             machine.alarm.set()
         elif machine.lane.logs:
             machine.alarm.set(IDLE_LOOK_SECONDS)
+
+    def _known(self, machine: Machine) -> bool:
+        """Whether it has been found out what the far side has."""
+        try:
+            return machine.lane.known or machine.sink.position()
+        except OSError:
+            self._disk_full = True
+            return False
+
+    def _step(self, machine: Machine) -> Step:
+        before = machine.sink.sent_bytes
+        try:
+            return machine.sink.step()
+        finally:
+            self.throttle.sent(self.clock.now(), machine.sink.sent_bytes - before)
 
     def _fetch(self, machine: Machine) -> None:
         """Checksums that an agent asked for."""

@@ -33,7 +33,9 @@ LOOK_SECONDS = 60.0
 
 
 class Sink(Protocol):
-    """The far side of one lane."""
+    """The far side of one lane. `sent_bytes` have left for it."""
+
+    sent_bytes: int
 
     def step(self) -> Step: ...
     def linger(self) -> float: ...
@@ -55,6 +57,7 @@ class StorageSink:
     open_store: OpenStore
     settings: Mapping[str, Any]
     crew: Crew
+    sent_bytes: int = 0
     _store: BlobStore | None = None
     _untold_bytes: int = 0
     _untold_marked: bool = False
@@ -126,6 +129,7 @@ class StorageSink:
         """One Put Blob with `If-None-Match: *`: a log is written once and never changed."""
         raw = self._fresh.get(log.first) or log.path.read_bytes()
         name = self._name(log.first)
+        self.sent_bytes += len(raw)
         try:
             self._open().put_blob(self._container, name, raw, if_absent=True)
         except ResourceExistsError:
@@ -272,6 +276,7 @@ class MasterTargetSink:
     lane: Lane
     host: Host
     settings: Mapping[str, Any]
+    sent_bytes: int = 0
 
     def linger(self) -> float:
         return MARK_SECONDS

@@ -243,3 +243,34 @@ def test_a_clone_with_an_id_of_its_own_sends_nothing(lab: PlaneLab, tmp_path: Pa
     lab.clock.wait(120)
     assert not [flow for flow in lab.network.flows() if flow.source == "clone" and flow.port == 9443]  # CFG-020
     assert lab.end_of(guest) == bytes_of(guest)
+
+
+def test_a_write_into_a_block_that_is_still_to_be_copied_does_not_count_for_the_whole_block(lab: PlaneLab) -> None:
+    guest = lab.add_machine("db", {0: 512})
+    guest.add_disk(1, Counting(pattern(4, 32 * MIB)), "db-disk-1")
+    lab.protect(guest)
+
+    def begun() -> bool:
+        replication = lab.agent(guest).replication
+        return replication is not None and replication.disks[1].copied >= 4 * MIB
+
+    assert lab.clock.wait_until(begun, seconds=300)
+    guest.disk(1).write(30 * MIB + 512, pattern(5, 512))  # far from what has been copied
+    lab.clock.wait(2)
+    lab.agent(guest).kill()
+    guest.restart("mobility-agent")
+    lab.wait_for_points(guest, 1)
+    assert lab.end_of(guest) == bytes_of(guest)
+
+
+def test_the_shutdown_of_a_machine_hears_nothing_from_a_killed_agent(lab: PlaneLab) -> None:
+    guest, _ = protected(lab)
+    lab.agent(guest).kill()
+    guest.disk(1).write(0, pattern(1, 4096))
+    known = len(lab.points(guest))
+    guest.shut_down()
+    lab.clock.wait(60)
+    assert len(lab.points(guest)) == known
+    guest.power_on()
+    lab.clock.wait(90)
+    assert resync_required(lab, guest)

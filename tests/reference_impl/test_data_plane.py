@@ -13,6 +13,7 @@ from emulators.guest import vhd
 from emulators.guest.devices import MemoryDevice
 from emulators.guest.workload import read_workload
 from reference_impl.identity import Identity, identity_of, new_authority, public_key
+from reference_impl.process_server.throttle import Throttle, Window
 from reference_impl.rules import Rules
 
 
@@ -324,6 +325,53 @@ def test_a_full_cache_disk_loses_nothing_and_is_told(lab: PlaneLab, monkeypatch:
     assert lab.control.beats["ps-1"]["symptoms"] == []
     assert not lab.control.beats[guest.machine_id]["protection"]["resyncRequired"]
     assert lab.end_of(guest) == bytes_of(guest)
+
+
+def sent_to_storage(lab: PlaneLab) -> int:
+    flows = lab.network.flows()
+    return sum(flow.bytes_out for flow in flows if (flow.source, flow.destination) == ("process-server", "storage"))
+
+
+def test_the_counters_agree_with_the_flow_log(lab: PlaneLab) -> None:
+    guest = lab.add_machine("db", {0: filled(12 * MIB)})
+    lab.protect(guest)
+    lab.wait_for_points(guest, 1)
+    for number in range(20):
+        guest.disk(0).write(number * 65536, pattern(number, 65536))
+        lab.clock.wait(13)
+    lab.clock.wait(120)
+    said = lab.control.beats["ps-1"]["machines"][0]
+    (out,) = (flow for flow in lab.network.flows() if (flow.source, flow.destination) == ("process-server", "storage"))
+    (came,) = (flow for flow in lab.network.flows() if (flow.source, flow.port) == ("db", 9443))
+    assert 0 <= out.bytes_out - said["compressedBytes"] < 700 * out.requests  # REP-012: what is beside are the requests' heads
+    assert 0 <= came.bytes_out - said["uncompressedBytes"] < 400 * came.requests
+    assert said["pendingBytes"] == 0 == lab.control.beats["ps-1"]["uploadPendingBytes"]
+    block = lab.network.block(source="process-server", destination="storage")
+    guest.disk(0).write(0, pattern(99, MIB))
+    lab.clock.wait(61)
+    assert MIB <= lab.control.beats["ps-1"]["machines"][0]["pendingBytes"] < MIB + 20_000
+    lab.network.unblock(block)
+
+
+def test_uploads_are_throttled_by_the_hour_and_the_guest_is_not(lab: PlaneLab) -> None:
+    guest = lab.add_machine("db", {0: 32 * MIB})
+    lab.protect(guest)
+    lab.wait_for_points(guest, 1)
+    lab.server.throttle = Throttle([Window(8, 9, 1_000_000), Window(0, 24, 8_000_000)])
+    lab.clock.wait(60)
+    begun, before = lab.clock.now(), sent_to_storage(lab)
+    for number in range(24):
+        guest.disk(0).write(number * MIB, pattern(number, MIB))  # complete at once, whatever waits
+    lab.clock.wait(100)
+    rate = (sent_to_storage(lab) - before) * 8 / (lab.clock.now() - begun)
+    assert rate <= 1_000_000 + 9 * MIB * 8 / 100  # NET-014: one log beyond the limit at most
+    assert sent_to_storage(lab) - before < 20 * MIB
+    assert lab.control.beats["ps-1"]["uploadPendingBytes"] > 4 * MIB
+    lab.clock.wait(300)
+    assert lab.end_of(guest) == bytes_of(guest)
+    for since, until, bits in ((25, 3, 10**6), (1, 2, 1000)):
+        with pytest.raises(ValueError, match="at least 512000 bits"):
+            Window(since, until, bits)
 
 
 def test_nobody_else_is_let_in_on_9443(lab: PlaneLab) -> None:
