@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from emulators.vcenter import authorization, schema
 from emulators.vcenter.entity import Property
-from emulators.vcenter.faults import Fault, invalid_argument
+from emulators.vcenter.faults import Fault, invalid_argument, not_found
 from emulators.vcenter.inventory import Call, Inventory, ref
 from emulators.vcenter.records import Record, Ref, Typed
 from emulators.vcenter.sessions import Session
@@ -179,6 +179,7 @@ def _run(inventory: Inventory, task: ScheduledTask) -> None:
         for one in needed(target, args) if needed is not None else ():
             where, privilege = (target, one) if isinstance(one, str) else (inventory.find(one[0].moid), one[1])
             authorization.check(inventory, task.user, where, privilege)
+        _check_references(inventory, task.user, method, args)
         begun = inventory.tasks.begin(call, target, name, args)
     except Fault as fault:
         _ended(inventory, task, fault.record())
@@ -186,6 +187,21 @@ def _run(inventory: Inventory, task: ScheduledTask) -> None:
     task.state, task.error, task.active = "running", None, ref(begun)
     inventory.change(task, "info")
     inventory.clock.spawn(_follow(inventory, task, begun), name=f"vcenter {task.moid} follows {begun.moid}")
+
+
+def _check_references(inventory: Inventory, user: str, method: schema.Method, args: dict[str, Any]) -> None:
+    """Objects that are handed in must be there, of their kind, and open to the user, as when they come with a request."""
+    for param in method.params:
+        value = args.get(param.name)
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, Ref):
+                continue
+            found = inventory.find(one.moid)
+            if found is None:
+                raise not_found(one)
+            if param.type.category == "ref" and not schema.is_a(found.kind, param.type.name):
+                raise invalid_argument(param.name, f"It is a {found.kind}.")
+            authorization.check(inventory, user, found, param.privilege or "System.Read")
 
 
 def _follow(inventory: Inventory, task: ScheduledTask, begun: Task) -> Any:

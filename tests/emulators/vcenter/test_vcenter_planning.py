@@ -150,6 +150,19 @@ def test_a_schedule_that_cannot_be_is_refused_and_rights_are_those_of_its_maker(
     assert web.runtime.powerState == "poweredOff"
 
 
+def test_what_a_schedule_hands_in_must_be_there_when_it_runs(site, si):
+    web, plans = site.vm(si, "web"), si.content.scheduledTaskManager
+    pool = web.resourcePool.CreateResourcePool("gone soon", web.resourcePool.config)
+    once = vim.scheduler.OnceTaskScheduler(runAt=si.CurrentTime() + timedelta(days=1))
+    made = plans.Create(web, schedule("move", once, vim.VirtualMachine.Migrate, values=[pool, None, "defaultPriority"]))
+    made.Run()
+    site.clock.wait(30)
+    assert (made.info.state, web.resourcePool) == ("success", pool)
+    site.wait(pool.Destroy())
+    made.Run()
+    assert isinstance(made.info.error, vmodl.fault.ManagedObjectNotFound)
+
+
 def test_a_schedule_goes_on_after_a_restart(tmp_path):
     keeper = Keeper(tmp_path / "state")
     site = Site(keeper.files, keeper=keeper)
