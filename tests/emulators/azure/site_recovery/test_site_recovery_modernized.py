@@ -99,7 +99,7 @@ def test_a_plan_cancels_the_failback_of_all_its_machines(modern: ModernSite) -> 
 
 def test_words_of_jobs_and_tasks(modern: ModernSite) -> None:
     """JOB-002, JOB-009."""
-    modern.request("POST", f"{modern.item('web')}/unplannedFailover", failover_body())
+    modern.request("POST", f"{modern.item('web')}/unplannedFailover", failover_body(instanceType=modern.FORWARD))
     seen: set[str] = set()
     for _ in range(60):
         modern.clock.wait(2.0)
