@@ -164,6 +164,14 @@ def _nonce(number: int) -> bytes:
 # reading -----------------------------------------------------------------------------------------------------------------
 
 
+def span(header: Buffer) -> tuple[int, int]:
+    """First and last number as a header has them, nothing checked. Raises `ValueError` where there is no whole header."""
+    if len(header) < HEADER.size:
+        raise ValueError("a header is missing")
+    first, last = HEADER.unpack_from(header)[6:8]
+    return first, last
+
+
 def inspect(raw: Buffer) -> LogHead:
     """Check all that can be checked without the key: structure, order, sums, the digest of the whole. Raises `DamagedLog`."""
     return _walk(memoryview(raw))[0]

@@ -224,16 +224,32 @@ class StorageSink:
             names = [entry.name for entry in self._open().list_blobs(self._container, self._prefix())]
             state = self._state() or {}
             position, chain = int(state.get("processedSequence", 0)), bytes.fromhex(state.get("chain", hrl.GENESIS.hex()))
-            for name in reversed([name for name in names if name > self._name(position)]):
+            waiting = [name for name in names if name > self._name(position)]
+            whole = self._without_hole(waiting, int(state.get("logFirst", 1)))
+            for name in reversed(whole):
                 newest = _sound(self._open().get_blob(self._container, name))
                 if newest is not None:
                     position, chain = newest.last, newest.digest
                     break
+            self.lane.meet(position, chain, most=self.lane.sealed)
+            if self.lane.received <= position:  # what comes after a hole that nobody can fill would be in the way of new logs
+                for name in waiting[len(whole) :]:
+                    stores.delete_if_there(self._open(), self._container, name)
         except (*stores.STORE_ERRORS, ValueError):
             self._store = None
+            self.lane.known = False
             return False
-        self.lane.meet(position, chain, most=self.lane.sealed)
         return True
+
+    def _without_hole(self, names: list[str], due: int) -> list[str]:
+        """The logs from the one that the worker waits for up to the first that is missing: beyond it nothing can be applied."""
+        for place, name in enumerate(names):
+            head = self._open().get_blob(self._container, name, length=hrl.HEADER.size)
+            first, last = hrl.span(head) if len(head) == hrl.HEADER.size else (0, 0)
+            if first != due:
+                return names[:place]
+            due = last + 1
+        return names
 
     def checksums(self, disk: str, sequence: int) -> Digests:
         """What a worker published for the `SYNC_BEGIN` at `sequence`; `none` when its replica was new and nothing came before."""

@@ -22,6 +22,14 @@ def test_all_kinds_of_trouble_together(tmp_path: Path, seed: int) -> None:
     trial.judge()
 
 
+@pytest.mark.parametrize("seed", [10126, 10427, 10906])
+def test_what_once_failed(tmp_path: Path, seed: int) -> None:
+    """A hole in the store that nobody can fill; a write into a block that waits to be copied; a shutdown after a kill."""
+    trial = Trial(tmp_path, seed, workers=1 + seed % 3)
+    trial.run()
+    trial.judge()
+
+
 def test_a_seed_gives_the_same_trial_again(tmp_path: Path) -> None:
     def run(folder: Path) -> tuple[list[str], list[dict[str, object]]]:
         trial = Trial(folder, 1070)
