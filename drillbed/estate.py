@@ -26,7 +26,7 @@ from drillbed.disk_input import raw_image
 from drillbed.doors import Doors
 from drillbed.errors import TroubleError, remedy, require_room
 from drillbed.machines import AZURE_SIDE, ONPREM_SIDE, MachinePlan, Machines
-from drillbed.operator import Credentials, NotInTime, Operator, Refused
+from drillbed.operator import Credentials, NotInTime, Operator, Refused, azure_time
 from drillbed.places import DOMAIN, Places, build
 from drillbed.site import APPLIANCE, MACHINE_ACCOUNT, MASTER_TARGET, VCENTER_ACCOUNT, Site
 from drillbed.storage import kind_of, storage_of
@@ -35,7 +35,6 @@ from drillbed.vsphere_operator import VSphereOperator
 from drillbed.witness import Readable, Witness, sha256
 from emulators.azure.cloud import CLIENT, SUBSCRIPTION, TENANT
 from emulators.azure.site_recovery import Rules as ServiceRules
-from emulators.azure.site_recovery.refusals import reason_of
 from emulators.clock import DEFAULT_START, Clock
 from emulators.guest.workload import read_workload
 from emulators.http.sockets import PortTakenError, Sockets
@@ -278,11 +277,11 @@ class Estate:
 
     def reason_of(self, refused: Refused) -> str:
         """The harness's word for what the service said no with."""
-        return reason_of(refused.code) or refused.code
+        return refused.reason
 
     def parse_time(self, text: str) -> float:
         """Azure's way of writing a time, as epoch seconds."""
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+        return azure_time(text)
 
     def bytes_on(self, destination: str, port: int) -> int:
         """Bytes that have gone to a port of a host."""

@@ -6,12 +6,14 @@ refused, at once or by its job, raises `Refused` with what the service said.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import orjson
 
+from emulators.azure.site_recovery.refusals import reason_of
 from emulators.clock import Clock
 from emulators.network import Host
 
@@ -51,6 +53,16 @@ class Refused(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+    @property
+    def reason(self) -> str:
+        """The harness's word for what the service said no with, its code where there is none."""
+        return reason_of(self.code) or self.code
+
+
+def azure_time(text: str) -> float:
+    """Azure's way of writing a time, as epoch seconds."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 class NotInTime(Exception):

@@ -17,6 +17,7 @@ from typing import Any
 from drillbed.dialects import DIALECTS
 from drillbed.errors import TroubleError, UsageError
 from drillbed.estate import Estate, EstatePlan, MachinePlan
+from drillbed.lab_file import LAB, lab_text
 from drillbed.places import DOMAIN, PUBLIC_NAMES
 from drillbed.proxy import Relay
 from drillbed.running import RECORD, claimed, status_text

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pyVmomi import vim
@@ -20,6 +21,8 @@ class VSphereOperator:
     host: Host
     clock: Clock
     administrator: tuple[str, str]  #: user and password
+    address: str = f"vcenter.{DOMAIN}"
+    port: int = 443
 
     def snapshot(self, machine: str) -> None:
         self._act(
@@ -70,6 +73,11 @@ class VSphereOperator:
         act = power_on if on else (shut_down if orderly else power_off)
         self._act(machine, act)
 
+    def time(self) -> datetime:
+        """The vCenter's own time."""
+        with self._session() as session:
+            return session.time()
+
     def machines(self) -> dict[str, Machine]:
         """Every machine of the inventory by name."""
         with self._session() as session:
@@ -100,7 +108,7 @@ class VSphereOperator:
         return found.moid
 
     def _session(self) -> Session:
-        return Session(self.host, f"vcenter.{DOMAIN}", 443, *self.administrator)
+        return Session(self.host, self.address, self.port, *self.administrator)
 
 
 def _extra_config(settings: Mapping[str, str | None]) -> Any:

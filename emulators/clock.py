@@ -39,6 +39,9 @@ def fresh_seed() -> int:
     return random.SystemRandom().getrandbits(64)
 
 
+#: How often a resting clock looks whether what is waited for has come, in seconds on the wall.
+_LOOK_SECONDS = 0.1
+
 #: Where emulated time starts unless told otherwise: a Monday morning in the month of the article this project starts from.
 DEFAULT_START = datetime(2018, 6, 4, 8, 0, 0, tzinfo=UTC)
 
@@ -132,8 +135,10 @@ class Scope:
 class Clock:
     """The time of one estate. Thread-safe; work runs on whichever thread moves the clock, one piece at a time."""
 
-    def __init__(self, *, seed: int = 0, flow: float = 0.0, start: datetime = DEFAULT_START):
+    def __init__(self, *, seed: int = 0, flow: float = 0.0, start: datetime = DEFAULT_START, skips: bool = True):
+        """`skips`: whether `wait` moves on to what is due. Whoever waits for what another place does has to rest."""
         self.seed = seed
+        self.skips = skips
         self.flow = flow
         self._random = random.Random(seed)
         self._origin = start.timestamp()
@@ -217,8 +222,12 @@ class Clock:
     # moving ----------------------------------------------------------------------------------------------------------
 
     def wait(self, seconds: float) -> None:
-        """Let `seconds` of emulated time pass: run everything due in it, in order. Never sleeps."""
-        self._run_until(self.now() + seconds, lambda: False)
+        """Let `seconds` of emulated time pass: run everything due in it, in order. Never sleeps
+        (unless it is told not to skip: then it rests)."""
+        if self.skips:
+            self._run_until(self.now() + seconds, lambda: False)
+        else:
+            self.rest(seconds)
 
     def rest(self, seconds: float) -> None:
         """Where time flows: let `seconds` pass by themselves, without moving on to what is due later.
@@ -235,7 +244,17 @@ class Clock:
 
     def wait_until(self, condition: Callable[[], bool], *, seconds: float) -> bool:
         """Let time pass until `condition()` holds, at most `seconds`. Returns whether it held."""
+        if not self.skips:
+            return self._rest_until(self.now() + seconds, condition)
         return self._run_until(self.now() + seconds, condition)
+
+    def _rest_until(self, deadline: float, condition: Callable[[], bool]) -> bool:
+        while not condition():
+            left = deadline - self.now()
+            if left <= 0:
+                return False
+            self.rest(min(left, _LOOK_SECONDS * self.flow))
+        return True
 
     def _run_until(self, deadline: float, condition: Callable[[], bool]) -> bool:
         if self._depth and threading.current_thread() is self._runner:

@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -123,15 +123,17 @@ def _from_module(path: str, what: str) -> Callable[[], Any]:
 
 
 def _from_entry_point(name: str, group: str, what: str) -> Callable[[], Any]:
+    """`name` may go on with `:` and a text that the entry point is called with, such as a file."""
     found = entry_points(group=group)
+    name, colon, argument = name.partition(":")
     for entry in found:
         if entry.name == name:
             try:
-                loaded: Callable[[], Any] = entry.load()
+                loaded: Callable[..., Any] = entry.load()
             except (ImportError, AttributeError) as problem:
                 more = " (pip install 'drillbed[estate]')" if entry.value.startswith("drillbed.") else ""
                 raise UsageError(f"the {what} {name!r} cannot be loaded: {problem}{more}") from problem
-            return loaded
+            return partial(loaded, argument) if colon else loaded
     known = ", ".join(sorted(entry.name for entry in found)) or "none is installed"
     raise UsageError(
         f"there is no {what} {name!r} ({known}); one in a module is written python:module:Name, a program exec:COMMAND"

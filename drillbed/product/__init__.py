@@ -9,12 +9,13 @@ Entry points name both: `drillbed.products: reference`, `drillbed.worlds: estate
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from drillbed.product.session import ReferenceSession
+from drillbed.product.arm import ArmSession
+from drillbed.product.estate_lab import EstateLab
 from drillbed.product.words import CAPABILITIES
 from drillbed.product.world import EstateWorld, EstateWorlds
 from harness.product import Description, Setup
 
-__all__ = ["EstateWorld", "EstateWorlds", "Reference", "ReferenceSession"]
+__all__ = ["ArmSession", "EstateLab", "EstateWorld", "EstateWorlds", "Reference"]
 
 
 class Reference:
@@ -25,6 +26,6 @@ class Reference:
         return Description("reference", "0.1.0", claims=claims, capabilities=CAPABILITIES, world="estate")
 
     @contextmanager
-    def open(self, world: EstateWorld, setup: Setup) -> Iterator[ReferenceSession]:
+    def open(self, world: EstateWorld, setup: Setup) -> Iterator[ArmSession]:
         """The driver operates the estate that is the world, through Resource Manager."""
-        yield ReferenceSession(world)
+        yield ArmSession(EstateLab(world))

@@ -1,17 +1,14 @@
-"""What the reference and its estate show: only reads."""
+"""What a vault shows, in the harness's words: only reads."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-from drillbed.estate import Estate
-from drillbed.operator import Refused
-from drillbed.product.words import EVENTS, HEALTHS, OPERATIONS, PROBLEMS, STATES
-from drillbed.product.world import content_of
+from drillbed.operator import Refused, azure_time
+from drillbed.product.words import HEALTHS, OPERATIONS, PROBLEMS, STATES
+from drillbed.vault import Vault, WayBack
+from emulators.azure.site_recovery.refusals import reason_of
 from harness import product as h
 from harness.terms import terms
-from reference_impl import stores
-from reference_impl.replica.state import ReplicaState
 
 APP_CONSISTENT = "ApplicationConsistent"
 
@@ -21,10 +18,10 @@ def state_of(item: dict[str, Any]) -> str:
     return STATES[item["providerSpecificDetails"]["instanceType"], item["protectionState"]]
 
 
-def machine(estate: Estate, vm: str) -> h.Machine:
+def machine(vault: Vault, vm: str) -> h.Machine:
     """A protected item with its recovery points."""
     try:
-        item = estate.vault.item(vm) if estate.vault.fabric else None
+        item = vault.item(vm) if vault.fabric else None
     except Refused as refused:
         if refused.status != 404:
             raise
@@ -33,12 +30,12 @@ def machine(estate: Estate, vm: str) -> h.Machine:
         return h.Machine(vm, "unprotected", "none")
     details = item["providerSpecificDetails"]
     codes = {error["errorCode"] for error in item["healthErrors"]}
-    errors = {PROBLEMS.get(code) or estate.reason_of(Refused(0, code, "")) for code in codes}
+    errors = {PROBLEMS.get(code) or reason_of(code) or code for code in codes}
     return h.Machine(
         vm,
         state_of(item),
         HEALTHS[item["replicationHealth"]],
-        tuple(_point(estate, point) for point in estate.vault.recovery_points(vm)),
+        tuple(_point(point) for point in vault.recovery_points(vm)),
         frozenset(OPERATIONS[operation] for operation in item["allowedOperations"]),
         frozenset(errors & terms()["reasons"].keys()),
         details.get("rpoInSeconds"),
@@ -46,11 +43,11 @@ def machine(estate: Estate, vm: str) -> h.Machine:
     )
 
 
-def _point(estate: Estate, shown: dict[str, Any]) -> h.RecoveryPoint:
+def _point(shown: dict[str, Any]) -> h.RecoveryPoint:
     properties = shown["properties"]
     kind = "app-consistent" if properties["recoveryPointType"] == APP_CONSISTENT else "crash-consistent"
     shared = properties["providerSpecificDetails"].get("isMultiVmSyncPoint") == "true"
-    return h.RecoveryPoint(shown["name"], estate.parse_time(properties["recoveryPointTime"]), kind, shared)
+    return h.RecoveryPoint(shown["name"], azure_time(properties["recoveryPointTime"]), kind, shared)
 
 
 def choose(points: Sequence[dict[str, Any]], choice: str) -> dict[str, Any] | None:
@@ -63,48 +60,24 @@ def choose(points: Sequence[dict[str, Any]], choice: str) -> dict[str, Any] | No
     return points[-1 if choice == "oldest" else 0]
 
 
-def components(estate: Estate, role: str) -> list[str]:
+def components(vault: Vault, role: str) -> list[str]:
     """Ids as the fabric shows them."""
-    fabrics = estate.operator.list(f"{estate.vault.path}/replicationFabrics")
+    fabrics = vault.operator.list(f"{vault.path}/replicationFabrics")
     if role == "configuration-server":
         return [str(fabric["id"]) for fabric in fabrics]
     kind = "processServers" if role == "process-server" else "masterTargetServers"
     return [str(one["id"]) for fabric in fabrics for one in fabric["properties"]["customDetails"][kind]]
 
 
-def replica(estate: Estate, vm: str, point: str) -> tuple[h.Content, ...]:
-    """The replica's page blobs as their snapshots of a recovery point have them, without the footers of the VHDs."""
-    machine_id = estate.machines.software[vm].machine_id
-    found = next((known for worker in estate.azure.workers if (known := worker.find(machine_id)) is not None), None)
-    shown = choose(estate.vault.recovery_points(vm), point)
-    if found is None or shown is None:
-        raise h.UnobservableError(f"the replica of {vm}: nothing is replicated, or there is no such recovery point")
-    said = stores.get_json(found.cache, found.container, stores.state_name(found.machine_id, found.generation))
-    kept = ReplicaState.decode(said or {}).points
-    snapshots = next((one.snapshots for one in kept if one.point_id == shown["name"]), None)
-    if snapshots is None:
-        raise h.UnobservableError(f"the replica of {vm}: its point {shown['name']} has no snapshots")
-    return tuple(
-        content_of(partial(_read, found.target, found.target_container, disk.blob, snapshots[disk.disk_id]), disk.size)
-        for disk in found.disks
-    )
+def process_servers(vault: Vault) -> dict[str, str]:
+    """Ids of the process servers by name, the built-in one first."""
+    shown = vault.find_site()["properties"]["customDetails"]["processServers"]
+    return {str(server["friendlyName"]): str(server["id"]) for server in shown}
 
 
-def _read(store: Any, container: str, blob: str, snapshot: str, offset: int, length: int) -> bytes:
-    found: bytes = store.get_blob(container, blob, offset=offset, length=length, snapshot=snapshot)
-    return found
-
-
-def events(estate: Estate) -> list[h.Event]:
-    """From the estate's event log: what the service did in Azure, and what the site's guests did."""
-    names = {software.machine_id: name for name, software in estate.machines.software.items()}
-    found = []
-    for happened in list(estate.events):
-        about = happened.particulars
-        for kind, side in EVENTS.get(happened.kind, ()):
-            if not about.get("test"):
-                found.append(h.Event(happened.when, kind, names.get(about["machine"], ""), side))
-        if happened.kind in ("guest-started", "guest-ended") and about["side"] == "onprem":
-            begun, done = ("starting", "started") if happened.kind == "guest-started" else ("shutting-down", "shut-down")
-            found += [h.Event(happened.when, kind, happened.subject, "onprem") for kind in (begun, done)]
-    return found
+def way_back(vault: Vault, in_azure: str, datastore: str) -> WayBack:
+    """What a reprotect to the site is given, with the process server of that name where there is one."""
+    shown = vault.find_site()["properties"]["customDetails"]
+    servers = {server["friendlyName"]: server["id"] for server in shown["processServers"]}
+    server = servers.get(in_azure) or shown["processServers"][0]["id"]
+    return WayBack(shown["masterTargetServers"][0]["id"], server, "R:", datastore, vault.policies["failback"])

@@ -5,6 +5,7 @@ pyVmomi objects stay in this package. Everything that fails is a `VSphereError` 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from http.client import HTTPException
 from typing import Any, Self
 from xml.parsers.expat import ExpatError
@@ -75,6 +76,7 @@ class Session:
         self._stub = stub
         with translated(address):
             service: Any = vim.ServiceInstance("ServiceInstance", stub)
+            self._service = service
             self._content = service.RetrieveContent()
             self._content.sessionManager.Login(user, password)
 
@@ -97,6 +99,12 @@ class Session:
                 self._content.sessionManager.Logout()
         except VSphereError:
             return  # an unreachable vCenter ends the session on its own
+
+    def time(self) -> datetime:
+        """The vCenter's own time."""
+        with translated(self.address):
+            found: datetime = self._service.CurrentTime()
+        return found
 
     # reading ---------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from drillbed.operator import Refused as NotDone
-from drillbed.product import EstateWorld, EstateWorlds, Reference, ReferenceSession
+from drillbed.product import ArmSession, EstateWorld, EstateWorlds, Reference
 from harness import product as h
 from harness.product import Accepted, Refused, Unsupported
 
@@ -19,13 +19,13 @@ def world() -> Iterator[EstateWorld]:
 
 
 @pytest.fixture
-def session(world: EstateWorld) -> Iterator[ReferenceSession]:
+def session(world: EstateWorld) -> Iterator[ArmSession]:
     with Reference().open(world, h.Setup(11, "classic", "2018")) as opened:
         yield opened
 
 
-def protect(session: ReferenceSession, *vms: str) -> None:
-    world = session.world
+def protect(session: ArmSession, *vms: str) -> None:
+    world = session.lab.world
     for vm in vms:
         world.add_machine(h.MachineSpec(vm))
     assert session.prepare() == Accepted()
@@ -37,9 +37,9 @@ def protect(session: ReferenceSession, *vms: str) -> None:
         world.wait(30)
 
 
-def test_looking_at_the_replica_changes_nothing(session: ReferenceSession) -> None:
+def test_looking_at_the_replica_changes_nothing(session: ArmSession) -> None:
     protect(session, "web")
-    world, vault = session.world, session.vault
+    world, vault = session.lab.world, session.vault
     early = world.content("web", "onprem")
     world.wait(360)  # a point of the machine as it is
     world.write("web", "onprem", 0, 65536, "random")
@@ -55,15 +55,15 @@ def test_looking_at_the_replica_changes_nothing(session: ReferenceSession) -> No
     assert world.machine("web-test", "azure") is None
 
 
-def test_a_replica_that_is_not_there_cannot_be_seen(session: ReferenceSession) -> None:
-    session.world.add_machine(h.MachineSpec("web"))
+def test_a_replica_that_is_not_there_cannot_be_seen(session: ArmSession) -> None:
+    session.lab.world.add_machine(h.MachineSpec("web"))
     session.prepare()
     with pytest.raises(NotDone) as refused:
         session.content("web", "latest")
     assert refused.value.status == 404
 
 
-def test_a_machine_that_nobody_knows_is_unprotected_and_refused(session: ReferenceSession) -> None:
+def test_a_machine_that_nobody_knows_is_unprotected_and_refused(session: ArmSession) -> None:
     session.prepare()
     assert session.machine("nobody").state == "unprotected"
     for answer in (session.failover("nobody", "azure", "unplanned"), session.protect("nobody"), session.reprotect("nobody")):
@@ -71,8 +71,8 @@ def test_a_machine_that_nobody_knows_is_unprotected_and_refused(session: Referen
         assert answer.reason == "unknown-machine", answer
 
 
-def test_a_deleted_machine_is_gone_after_the_next_look(session: ReferenceSession) -> None:
-    world = session.world
+def test_a_deleted_machine_is_gone_after_the_next_look(session: ArmSession) -> None:
+    world = session.lab.world
     for vm in ("web", "db"):
         world.add_machine(h.MachineSpec(vm))
     session.prepare()
@@ -83,8 +83,8 @@ def test_a_deleted_machine_is_gone_after_the_next_look(session: ReferenceSession
     assert "web" not in session.protectable()
 
 
-def test_a_write_goes_round_the_disk_and_is_seen(session: ReferenceSession) -> None:
-    world = session.world
+def test_a_write_goes_round_the_disk_and_is_seen(session: ArmSession) -> None:
+    world = session.lab.world
     world.add_machine(h.MachineSpec("web", disks=2))
     first = world.content("web", "onprem")
     for pattern in ("random", "zeros", "abc"):
@@ -97,11 +97,11 @@ def test_a_write_goes_round_the_disk_and_is_seen(session: ReferenceSession) -> N
     assert begins == [bytes(3), b"abc", b"abc", bytes(3)], "each began where the one before ended, at the start after the end"
 
 
-def test_moving_is_refused_where_it_makes_no_sense(session: ReferenceSession) -> None:
+def test_moving_is_refused_where_it_makes_no_sense(session: ArmSession) -> None:
     protect(session, "web", "db")
     assert session.add_component("process-server", "process-server-2") == Accepted()
     assert session.add_component("master-target-linux", "another") == Unsupported("a further master-target-linux")
-    estate, vault = session.estate, session.vault
+    estate, vault = session.lab.world.estate, session.vault
     other = estate.process_server_ids()["process-server-2"]
     built_in = estate.process_server_id()
 

@@ -1,32 +1,62 @@
-"""The driver: each act is what an operator asks of Resource Manager, and ends with its job."""
+"""The driver of whatever speaks the Site Recovery API: an act is what an operator asks Resource Manager, and ends with its job.
+
+What differs between laboratories (an estate of ours, a real one behind endpoints) is a `Lab`.
+"""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from drillbed import vault as arm
-from drillbed.estate import VCENTER_NAME
-from drillbed.operator import NotInTime, Refused
+from drillbed.operator import NotInTime, Operator, Refused
 from drillbed.product import observing
 from drillbed.product.words import REGISTRATION
-from drillbed.product.world import EstateWorld
-from drillbed.site import VCENTER_ACCOUNT
+from drillbed.vault import Targets, Vault, WayBack
 from harness import product as h
 from harness.terms import terms
 
-PROCESS_SERVER_IN_AZURE = "process-server-azure"
-PRIVATE_PATHS = frozenset({"vpn", "expressroute-private"})
 #: Settings of the machine in Azure, as Resource Manager calls them.
 TARGET_SETTINGS = {"size": "recoveryAzureVMSize", "name": "recoveryAzureVMName"}
 #: An id under which nothing is ever stored.
 NOBODY = "none"
 
 
-class ReferenceSession(h.PartialSession):
-    """The reference in one estate."""
+class Lab(Protocol):
+    """The surroundings of a vault. Acts raise `Refused` or `NotInTime`; what a lab does not have raises `Missing`."""
 
-    def __init__(self, world: EstateWorld):
-        self.world, self.estate = world, world.estate
-        self.vault, self.operator = self.estate.vault, self.estate.operator
+    @property
+    def operator(self) -> Operator: ...
+    @property
+    def vault(self) -> Vault: ...
+    @property
+    def targets(self) -> Targets: ...
+    def register(self, key: str) -> None: ...
+    def add_vcenter(self) -> dict[str, Any]: ...
+    def add_process_server(self, name: str) -> None: ...
+    def move_to_process_server(self, vm: str, name: str) -> dict[str, Any]: ...
+    def process_server_id(self) -> str: ...
+    def run_as(self, vm: str) -> str: ...
+    def way_back(self) -> WayBack:
+        """What a reprotect to the site is given, made ready where that is possible."""
+        ...
+
+    def replica(self, vm: str, point: str) -> tuple[h.Content, ...]:
+        """Raises `UnobservableError`."""
+        ...
+
+    def events(self) -> list[h.Event]:
+        """Raises `UnobservableError`."""
+        ...
+
+
+class Missing(Exception):
+    """A lab has nothing of this kind; the text says of which."""
+
+
+class ArmSession(h.PartialSession):
+    """One vault, driven through Resource Manager."""
+
+    def __init__(self, lab: Lab):
+        self.lab, self.vault, self.operator = lab, lab.vault, lab.operator
         self._key = ""
         self._runs: dict[str, dict[str, Any]] = {}
 
@@ -38,12 +68,14 @@ class ReferenceSession(h.PartialSession):
             return h.Refused(self._reason(refused), str(refused))
         except NotInTime as late:
             return h.Refused("component-silent", str(late))
+        except Missing as missing:
+            return h.Unsupported(str(missing))
         if not isinstance(found, dict):
             return h.Accepted()
         return h.Accepted(str(found.get("name") or ""), waiting=found.get("properties", {}).get("state") == "Suspended")
 
     def _reason(self, refused: Refused) -> str:
-        word = REGISTRATION.get(refused.code) or self.estate.reason_of(refused)
+        word = REGISTRATION.get(refused.code) or refused.reason
         if refused.status == 404 and word == "resource-missing":
             return "unknown-machine"
         return word if word in terms()["reasons"] else "provider-error"
@@ -56,7 +88,7 @@ class ReferenceSession(h.PartialSession):
     def _prepare(self) -> None:
         if not self.vault.fabric:
             self._register()
-            self.estate.add_vcenter()
+            self.lab.add_vcenter()
             self._make_policies()
         self._refresh()
 
@@ -76,19 +108,11 @@ class ReferenceSession(h.PartialSession):
         return self._asked(self._register)
 
     def _register(self) -> None:
-        self.estate.register_site(self._key)
-        self.estate.start_worker()
+        self.lab.register(self._key)
         self.vault.find_site()
 
     def add_vcenter(self) -> h.Answer:
-        return self._asked(self._add_vcenter)
-
-    def _add_vcenter(self) -> dict[str, Any]:
-        if self.vault.fabric:
-            return self.estate.add_vcenter()
-        body = {"friendlyName": VCENTER_NAME, "ipAddress": "vcenter.drillbed", "port": "443", "runAsAccountId": VCENTER_ACCOUNT}
-        path = f"{self.vault.path}/replicationFabrics/{NOBODY}/replicationvCenters/{VCENTER_NAME}"
-        return self.operator.run("PUT", path, {"properties": body | {"processServerId": NOBODY}})
+        return self._asked(self.lab.add_vcenter)
 
     def discover(self) -> h.Answer:
         return self._asked(self._refresh)
@@ -96,7 +120,7 @@ class ReferenceSession(h.PartialSession):
     def add_component(self, kind: str, name: str) -> h.Answer:
         if kind != "process-server":
             return h.Unsupported(f"a further {kind}")
-        return self._asked(lambda: self.estate.add_process_server(name))
+        return self._asked(lambda: self.lab.add_process_server(name))
 
     # acts on a machine -----------------------------------------------------------------------------------------------
 
@@ -107,9 +131,9 @@ class ReferenceSession(h.PartialSession):
             return self.vault.enable(
                 vm,
                 self.vault.policies["forward"],
-                self.estate.targets,
-                process_server=self.estate.process_server_id(),
-                run_as=self.estate.run_as(vm),
+                self.lab.targets,
+                process_server=self.lab.process_server_id(),
+                run_as=self.lab.run_as(vm),
                 group=group or "",
                 item=self.vault.item(vm)["protectableItemId"] if again else "",
                 name=f"{vm}-again" if again else vm,
@@ -132,7 +156,7 @@ class ReferenceSession(h.PartialSession):
         return self._asked(act)
 
     def test_failover(self, vm: str, point: str = "latest") -> h.Answer:
-        return self._asked(lambda: self.vault.test_failover(vm, self.estate.targets.network, self._point(vm, point)))
+        return self._asked(lambda: self.vault.test_failover(vm, self.lab.targets.network, self._point(vm, point)))
 
     def clean_up(self, vm: str) -> h.Answer:
         return self._asked(lambda: self.vault.clean_up(vm))
@@ -160,7 +184,7 @@ class ReferenceSession(h.PartialSession):
         return self._asked(lambda: self.vault.verb(vm, "repairReplication"))
 
     def move(self, vm: str, to: str) -> h.Answer:
-        return self._asked(lambda: self.estate.move_to_process_server(vm, to))
+        return self._asked(lambda: self.lab.move_to_process_server(vm, to))
 
     def cancel(self, vm: str) -> h.Answer:
         return self._asked(lambda: self.vault.verb(vm, "failoverCancel"))
@@ -175,23 +199,12 @@ class ReferenceSession(h.PartialSession):
 
     def _reprotect(self, vm: str) -> dict[str, Any]:
         if observing.state_of(self.vault.item(vm)) == "failback-committed":
-            server = self.estate.process_server_id()
+            server = self.lab.process_server_id()
             details = arm.to_azure(
-                self.vault.policies["forward"], self.estate.targets, process_server=server, run_as=self.estate.run_as(vm)
+                self.vault.policies["forward"], self.lab.targets, process_server=server, run_as=self.lab.run_as(vm)
             )
             return self.vault.reprotect(vm, details)
-        return self.vault.reprotect(vm, arm.to_site(self._way_back()))
-
-    def _way_back(self) -> arm.WayBack:
-        """RPR-002: with a process server in Azure, set up now where there is a path and none yet; else with what there is."""
-        wanted = PROCESS_SERVER_IN_AZURE not in self.world.gone and PRIVATE_PATHS & self.estate.network.links
-        if wanted and self.estate.azure.process_server is None:
-            self.estate.add_process_server_in_azure()
-        shown = self.vault.find_site()["properties"]["customDetails"]
-        servers = {server["friendlyName"]: server["id"] for server in shown["processServers"]}
-        server = servers.get(PROCESS_SERVER_IN_AZURE) or shown["processServers"][0]["id"]
-        target = shown["masterTargetServers"][0]["id"]
-        return arm.WayBack(target, server, "R:", "LocalDS_0", self.vault.policies["failback"])
+        return self.vault.reprotect(vm, arm.to_site(self.lab.way_back()))
 
     # recovery plans --------------------------------------------------------------------------------------------------
 
@@ -202,7 +215,7 @@ class ReferenceSession(h.PartialSession):
     def run_plan(self, name: str, to: str, kind: str) -> h.Answer:
         direction = arm.FORWARD if to == "azure" else arm.REVERSE
         if kind == "test":
-            return self._asked(lambda: self._ran(name, self.vault.test_plan(name, self.estate.targets.network)))
+            return self._asked(lambda: self._ran(name, self.vault.test_plan(name, self.lab.targets.network)))
         return self._asked(lambda: self._ran(name, self.vault.run_plan(name, shut_down=True, direction=direction)))
 
     def resume_plan(self, name: str) -> h.Answer:
@@ -215,16 +228,16 @@ class ReferenceSession(h.PartialSession):
     # observe ---------------------------------------------------------------------------------------------------------
 
     def machine(self, vm: str) -> h.Machine:
-        return observing.machine(self.estate, vm)
+        return observing.machine(self.vault, vm)
 
     def protectable(self) -> list[str]:
         return sorted(self.vault.protectable()) if self.vault.fabric else []
 
     def components(self, role: str) -> list[str]:
-        return observing.components(self.estate, role)
+        return observing.components(self.vault, role)
 
     def content(self, vm: str, point: str) -> tuple[h.Content, ...]:
-        return observing.replica(self.estate, vm, point)
+        return self.lab.replica(vm, point)
 
     def events(self) -> list[h.Event]:
-        return observing.events(self.estate)
+        return self.lab.events()
