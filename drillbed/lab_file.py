@@ -11,7 +11,7 @@ from emulators.azure.cloud import CLIENT, TENANT
 #: Its name in the folder of a running estate.
 LAB = "lab.yaml"
 #: Variables of the exports that hold what no file should.
-AZURE_SECRET, VCENTER_PASSWORD = "AZURE_CLIENT_SECRET", "GOVC_PASSWORD"  # noqa: S105 - names of variables
+AZURE_SECRET, VCENTER_PASSWORD = "AZURE_CLIENT_SECRET", "GOVC_PASSWORD"
 
 
 def lab_text(estate: Estate, record: Mapping[str, Any]) -> str:

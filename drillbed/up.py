@@ -132,6 +132,8 @@ def served(options: UpOptions) -> Iterator[Served]:
         estate.azure.programs.environment = _of_a_runbook(exports)
         if options.env is not None:
             _write(options.env, exports_text(exports), mode=0o600)
+        _write(options.folder / LAB, lab_text(estate, record), mode=0o600)
+        stack.callback((options.folder / LAB).unlink, missing_ok=True)
         _keep_record(estate, record, options.folder / RECORD)
         stack.callback((options.folder / RECORD).unlink, missing_ok=True)
         yield Served(estate, record, exports)
