@@ -29,6 +29,10 @@ class Lab(Protocol):
     def vault(self) -> Vault: ...
     @property
     def targets(self) -> Targets: ...
+    def make_ready(self, key: str) -> None:
+        """Components registered, vCenter added."""
+        ...
+
     def register(self, key: str) -> None: ...
     def add_vcenter(self) -> dict[str, Any]: ...
     def add_process_server(self, name: str) -> None: ...
@@ -37,6 +41,10 @@ class Lab(Protocol):
     def run_as(self, vm: str) -> str: ...
     def way_back(self) -> WayBack:
         """What a reprotect to the site is given, made ready where that is possible."""
+        ...
+
+    def undiscovered(self) -> list[str]:
+        """What is protectable before anything was registered. Raises `UnobservableError`."""
         ...
 
     def replica(self, vm: str, point: str) -> tuple[h.Content, ...]:
@@ -87,8 +95,8 @@ class ArmSession(h.PartialSession):
 
     def _prepare(self) -> None:
         if not self.vault.fabric:
-            self._register()
-            self.lab.add_vcenter()
+            self.lab.make_ready(self._key)
+            self.vault.find_site()
             self._make_policies()
         self._refresh()
 
@@ -231,7 +239,7 @@ class ArmSession(h.PartialSession):
         return observing.machine(self.vault, vm)
 
     def protectable(self) -> list[str]:
-        return sorted(self.vault.protectable()) if self.vault.fabric else []
+        return sorted(self.vault.protectable()) if self.vault.fabric else self.lab.undiscovered()
 
     def components(self, role: str) -> list[str]:
         return observing.components(self.vault, role)

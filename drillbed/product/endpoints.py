@@ -131,11 +131,8 @@ class ArmProduct:
 
     @contextmanager
     def open(self, world: "EndpointsWorld", setup: h.Setup) -> Iterator[ArmSession]:
-        session = ArmSession(world.lab)
-        with suppress(LookupError):
-            world.lab.vault.find_site()
         try:
-            yield session
+            yield ArmSession(world.lab)
         finally:
             world.clear()
 
@@ -154,12 +151,17 @@ class EndpointsLab:
     vault: Vault
     targets: Targets
 
+    def make_ready(self, key: str) -> None:
+        try:
+            self.vault.find_site()
+        except LookupError as nobody:
+            raise Missing("a site: no component of the lab is registered with the vault") from nobody
+
     def register(self, key: str) -> None:
-        if not self.vault.fabric:
-            raise Missing("registration: no component of the lab is registered with the vault")
+        raise h.UnobservableError("registration: the lab's components are registered already")
 
     def add_vcenter(self) -> dict[str, Any]:
-        raise Missing("adding the vCenter: it belongs to the lab")
+        raise h.UnobservableError("adding the vCenter: the lab has added it already")
 
     def add_process_server(self, name: str) -> None:
         raise Missing("a further process server")
@@ -175,6 +177,9 @@ class EndpointsLab:
 
     def way_back(self) -> WayBack:
         return observing.way_back(self.vault, "process-server-azure", self.endpoints.text["vault"].get("datastore", ""))
+
+    def undiscovered(self) -> list[str]:
+        raise h.UnobservableError("what is discovered before the lab is set up: it is set up")
 
     def replica(self, vm: str, point: str) -> tuple[h.Content, ...]:
         raise h.UnobservableError("the replica's bytes: Azure does not show them")

@@ -42,6 +42,11 @@ class EstateLab:
     def targets(self) -> Targets:
         return self.estate.targets
 
+    def make_ready(self, key: str) -> None:
+        self.register(key)
+        self.vault.find_site()
+        self.estate.add_vcenter()
+
     def register(self, key: str) -> None:
         self.estate.register_site(key)
         self.estate.start_worker()
@@ -71,6 +76,9 @@ class EstateLab:
         if wanted and self.estate.azure.process_server is None:
             self.estate.add_process_server_in_azure()
         return observing.way_back(self.vault, PROCESS_SERVER_IN_AZURE, "LocalDS_0")
+
+    def undiscovered(self) -> list[str]:
+        return []
 
     def replica(self, vm: str, point: str) -> tuple[h.Content, ...]:
         """The replica's page blobs as their snapshots of a recovery point have them, without the footers of the VHDs."""
