@@ -131,9 +131,10 @@ class ProcessServer:
         said |= {"address": self.host.address or self.host.name, "version": self.version, "osType": "WINDOWS"}
         try:
             answer = self._server.call("POST", "/register", said | {"zone": self.zone, "port": self.port})
-            self._listen(str(answer["authority"]))
+            authority = str(answer["authority"])
         except (OSError, wire.Refused, KeyError):
             return False
+        self._listen(authority)
         self.id, self._server.token = str(answer["id"]), str(answer["token"])
         self._heartbeat_seconds = float(answer.get("heartbeatSeconds", 30))
         return True
