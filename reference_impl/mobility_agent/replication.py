@@ -93,6 +93,11 @@ class Replication:
         index = self._indexes.get(unit)
         if index is None or not (self.rules.track_during_copy or self.stream.coverage.complete):
             return 0
+        if offset + len(data) > self.disks[index].size:  # CFG-012: the disk has grown, and the replica ends where it ended
+            self.resync_required = True
+            data = data[: max(0, self.disks[index].size - offset)]
+            if not data:
+                return 0
         number = self.stream.wrote(index, offset, data, when)
         if number:
             self.shipping.wrote()

@@ -274,3 +274,19 @@ def test_the_shutdown_of_a_machine_hears_nothing_from_a_killed_agent(lab: PlaneL
     guest.power_on()
     lab.clock.wait(90)
     assert resync_required(lab, guest)
+
+
+def test_writes_beyond_what_a_disk_was_stop_nothing_and_are_declared(lab: PlaneLab) -> None:
+    """CFG-012: the disk has grown; the replica is of the old size until the machine is protected anew."""
+    guest, device = protected(lab)
+    size = device.size
+    device.write(size, bytes(MIB))
+    guest.disk(1).write(size - 512, pattern(1, 1024))
+    guest.disk(1).write(size + 4096, pattern(2, 512))
+    known = len(lab.points(guest))
+    lab.wait_for_points(guest, known + 2)
+    assert resync_required(lab, guest)
+    assert lab.worker.damaged == {}
+    lab.clock.wait(60)
+    newest = lab.points(guest)[-1]
+    assert lab.contents(guest)[newest["pointId"]][1][size - 512 : size] == pattern(1, 1024)[:512]
