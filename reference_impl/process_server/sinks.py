@@ -224,8 +224,9 @@ class StorageSink:
             names = [entry.name for entry in self._open().list_blobs(self._container, self._prefix())]
             state = self._state() or {}
             position, chain = int(state.get("processedSequence", 0)), bytes.fromhex(state.get("chain", hrl.GENESIS.hex()))
-            waiting = [name for name in names if name > self._name(position)]
-            whole = self._without_hole(waiting, int(state.get("logFirst", 1)))
+            due = int(state.get("logFirst", 1))  # the worker may be in the middle of it
+            waiting = [name for name in names if name >= self._name(due)]
+            whole = self._without_hole(waiting, due)
             for name in reversed(whole):
                 newest = _sound(self._open().get_blob(self._container, name))
                 if newest is not None:
