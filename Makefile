@@ -27,7 +27,7 @@ drill: setup ## Run the whole drill; results go to out/drill
 	@$(BIN)/drillbed drill --out "$(OUT)" $(if $(DISK),--disk "$(DISK)") $(ARGS)
 
 test: setup ## Run all tests through tox; ARGS='tests/emulators -k lease' runs some
-	@$(BIN)/tox run -q -e $(if $(ARGS),py,harness$(COMMA)py) -- $(ARGS)
+	@$(BIN)/tox run -q -e $(if $(ARGS),py -- $(ARGS),harness$(COMMA)py)
 
 test-az: setup ## Run the Azure CLI from PyPI against an estate; installing it takes minutes, once
 	@$(BIN)/tox run -q -e az -- $(ARGS)
