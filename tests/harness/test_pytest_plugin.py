@@ -22,7 +22,16 @@ def pytest_run(where: Path, *arguments: str) -> tuple[int, str]:
     """Exit code and output of a pytest process with a configuration of its own."""
     (where / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n")
     environment = {**os.environ, "PYTHONPATH": str(HERE)}
-    command = [sys.executable, "-m", "pytest", "-c", str(where / "pytest.ini"), f"--rootdir={HERE}", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        str(where / "pytest.ini"),
+        f"--rootdir={HERE}",
+        f"--confcutdir={HERE}",
+        *arguments,
+    ]
     done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout + done.stderr
 
